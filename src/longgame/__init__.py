@@ -1,0 +1,1 @@
+"""longgame: a self-hosted recommender that plays the long game."""

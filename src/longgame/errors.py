@@ -1,0 +1,53 @@
+"""The error tree. Bad input raises one of these at the boundary, with what, where, what was got and how to mend it.
+
+LonggameError
+├── RecordError (ValueError)        a record cannot be what it claims to be
+├── ShapeError (ValueError)         an array's axes do not fit the others
+├── ConfigError (ValueError)        a setting, flag or hyper-parameter is wrong
+├── DataError (ValueError)          a file cannot be read as the data it should hold
+├── StoreError                      the log could not be read or written
+│   └── UnknownDecision (LookupError)  feedback names a decision the log does not hold
+├── ArtefactError                   a checkpoint, vector cache or snapshot is missing, torn or of another recipe
+└── MissingExtra (ImportError)      an optional dependency is not installed; the message names the extra
+"""
+
+from __future__ import annotations
+
+
+class LonggameError(Exception):
+    """Anything longgame raises on purpose. The command line prints it without a traceback."""
+
+
+class RecordError(LonggameError, ValueError):
+    """A record cannot be what it claims to be."""
+
+
+class ShapeError(LonggameError, ValueError):
+    """An array's axes do not fit the others."""
+
+
+class ConfigError(LonggameError, ValueError):
+    """A setting, flag or hyper-parameter is wrong."""
+
+
+class DataError(LonggameError, ValueError):
+    """A file cannot be read as the data it should hold."""
+
+
+class StoreError(LonggameError):
+    """The log could not be read or written."""
+
+
+class UnknownDecision(StoreError, LookupError):
+    """Feedback names a decision the log does not hold."""
+
+
+class ArtefactError(LonggameError):
+    """A checkpoint, vector cache or snapshot is missing, torn or of another recipe."""
+
+
+class MissingExtra(LonggameError, ImportError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+    def __init__(self, feature: str, package: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the package {package!r}: pip install 'longgame[{extra}]'")

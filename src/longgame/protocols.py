@@ -1,0 +1,169 @@
+"""The seams: everything that can be swapped, and nothing more. Each has a contract test in ``tests/contracts``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+
+from longgame.arrays import Batch, Candidates, Interactions, State
+from longgame.types import F32, I64, Bool, Decision, DecisionId, Event, Item, ItemId, Record, Request, User, UserId
+
+
+class LanguageModel(Protocol):
+    """Reads texts. Its work is done before a request comes, never in answer to one."""
+
+    @property
+    def name(self) -> str:
+        """Names the model and everything that changes its output: the same name gives the same vectors."""
+
+    @property
+    def width(self) -> int:
+        """Width of a vector."""
+
+    def embed(self, texts: Sequence[str]) -> F32:
+        """(n, width), unit rows (zeros for an empty text), row i for text i, whatever its neighbours are."""
+
+
+class EventStore(Protocol):
+    """An append-only log of what exists and what happened. Ids make every write idempotent."""
+
+    def put(self, records: Iterable[Record]) -> list[bool]:
+        """Append, all or nothing, durable when it returns. True for each record that was new.
+
+        An Event or a Decision whose id is known is skipped (the first holds). An Item or a User with
+        the contents it already has is skipped; with others it is appended, and the newest holds.
+        Raises RecordError for what is not a record, StoreError if the log cannot be written.
+        """
+
+    def items(self) -> Iterator[Item]:
+        """The newest contents of every item, in the order they first appeared."""
+
+    def users(self) -> Iterator[User]:
+        """The newest contents of every user, in the order they first appeared."""
+
+    def decision(self, id: DecisionId) -> Decision | None: ...
+
+    def history(self, user: UserId, before: datetime, limit: int, until: int | None = None) -> list[Event]:
+        """The last ``limit`` events strictly before ``before``, oldest first, ties by event id.
+
+        With ``until``, only what lies at or before that cursor: the history as it was then.
+        """
+
+    def read(self, after: int, limit: int) -> tuple[list[tuple[int, Record]], int]:
+        """Up to ``limit`` records after a cursor with the cursor of each, in commit order, and the new cursor."""
+
+    def close(self) -> None: ...
+
+
+class Model(Protocol):
+    """Log -> scores over the whole catalogue: a source of candidates and a baseline at once."""
+
+    @property
+    def name(self) -> str: ...
+
+    def fit(self, log: Interactions, features: F32) -> None:
+        """Learn from ``log``; ``features`` (I, X) are the text vectors of ``log.items``. Replaces what was learned."""
+
+    def score(self, histories: I64) -> F32:
+        """(B, T) positions, oldest first, -1 padding anywhere -> (B, I), higher is better, finite.
+
+        I is the catalogue it was fitted on. Seen items are scored like any other: leaving them out is a guard's work.
+        """
+
+    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Arrays that rebuild the fitted model. Names are stable."""
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None: ...
+
+
+class Retriever(Protocol):
+    """State -> candidates."""
+
+    @property
+    def version(self) -> str: ...
+
+    def retrieve(self, state: State, n: int) -> Candidates:
+        """At most ``n`` distinct candidates for one user, best first. Pure."""
+
+
+class Policy(Protocol):
+    """Scores; it never samples. Sampling, and so every propensity, lives in ``slate``."""
+
+    @property
+    def version(self) -> str: ...
+
+    def score(self, state: State, items: F32, mask: Bool) -> F32:
+        """State of B, (B, C, D), (B, C) -> (B, C) log-preferences, finite where mask is True. Pure."""
+
+
+class Guard(Protocol):
+    """Says which candidates are eligible at all. Runs before the decision is formed, so the log shows its work."""
+
+    @property
+    def version(self) -> str:
+        """Names the rule and its contents."""
+
+    def eligible(self, request: Request, history: Sequence[Event], candidates: Candidates) -> Bool:
+        """(C,) True where the candidate may be shown. Pure."""
+
+
+class SlateRule(Protocol):
+    """Says what may come next, given what is already in the slate. Learning and evaluation replay it."""
+
+    @property
+    def version(self) -> str:
+        """Names the rule and its contents: a replay must know which ran."""
+
+    def allow(self, positions: I64, chosen: Sequence[int]) -> Bool:
+        """(C,) catalogue positions and the columns already chosen -> (C,) what may come next. Pure."""
+
+
+class Algorithm(Protocol):
+    """Learns from batches. The policy it hands out is a snapshot that does not move under you."""
+
+    @property
+    def policy(self) -> Policy: ...
+
+    def update(self, batch: Batch) -> Mapping[str, float]:
+        """One step on one batch -> metrics by name."""
+
+    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Everything that makes resuming equal never stopping, as arrays."""
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Copies; the mapping given is not changed and not kept."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What B users did with B slates."""
+
+    clicked: Bool
+    """(B, K)"""
+    value: F32
+    """(B, K) what each slot was worth: money spent, seconds watched"""
+    gap: F32
+    """(B,) days until the user comes back; inf if never"""
+
+
+class World(Protocol):
+    """A simulated population, B users at a time, on arrays. It has a known truth and never an opinion.
+
+    ``simulation.rollout`` turns its steps into the records that serving writes.
+    """
+
+    def catalogue(self) -> Sequence[Item]: ...
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """A new population of B users; the catalogue stays."""
+
+    def step(self, slates: I64, active: Bool) -> Outcome:
+        """(B, K) catalogue positions (-1 in an empty slot), (B,) who is here -> what the users who are here do."""
+
+
+ItemIndex = Mapping[ItemId, int]
+"""Item id -> position in the catalogue."""
