@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from longgame.arrays import Batch, Candidates, Interactions, State
-from longgame.types import F32, I64, Bool, Decision, DecisionId, Event, Item, ItemId, Record, Request, User, UserId
+from longgame.types import F32, I64, Bool, Decision, DecisionId, Event, Item, ItemId, Objective, Record, Request, User, UserId
 
 
 class LanguageModel(Protocol):
@@ -140,29 +140,39 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What B users did with B slates."""
+    """What B users did with B slates: for each kind of event its value (B, K), NaN where it did not happen."""
 
-    clicked: Bool
-    """(B, K)"""
-    value: F32
-    """(B, K) what each slot was worth: money spent, seconds watched"""
-    gap: F32
-    """(B,) days until the user comes back; inf if never"""
+    values: Mapping[str, F32]
 
 
 class World(Protocol):
-    """A simulated population, B users at a time, on arrays. It has a known truth and never an opinion.
+    """A simulated population, B users at a time, on arrays, a day a step. Its truth is known.
 
     ``simulation.rollout`` turns its steps into the records that serving writes.
     """
 
-    def catalogue(self) -> Sequence[Item]: ...
+    @property
+    def users(self) -> int:
+        """B, the size of the population."""
+
+    @property
+    def objective(self) -> Objective:
+        """What the product wants."""
+
+    def catalogue(self) -> Sequence[Item]:
+        """The items, in their order; the same for every population."""
 
     def reset(self, rng: np.random.Generator) -> None:
-        """A new population of B users; the catalogue stays."""
+        """A new population on its first day; every later draw comes from ``rng``."""
 
-    def step(self, slates: I64, active: Bool) -> Outcome:
-        """(B, K) catalogue positions (-1 in an empty slot), (B,) who is here -> what the users who are here do."""
+    def here(self) -> Bool:
+        """(B,) who asks for a slate today."""
+
+    def context(self) -> F32:
+        """(B, F) what the product knows of the moment without the log."""
+
+    def step(self, slates: I64) -> Outcome:
+        """(B, K) catalogue positions, -1 in an empty slot -> what those who are here do. Then a day passes."""
 
 
 ItemIndex = Mapping[ItemId, int]

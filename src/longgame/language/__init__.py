@@ -1,1 +1,8 @@
-"""x"""
+"""Texts -> typed features, before a request ever comes. Nothing heavy is imported until it is used."""
+
+from longgame.language.cache import VectorCache
+from longgame.language.features import Features, numeric_columns, understand
+from longgame.language.hashing import HashingModel
+from longgame.language.prompt import describe
+
+__all__ = ["Features", "HashingModel", "VectorCache", "describe", "numeric_columns", "understand"]

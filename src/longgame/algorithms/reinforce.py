@@ -1,0 +1,155 @@
+"""REINFORCE with the top-K off-policy correction, on a network over state and candidates.
+
+Chen, Beutel, Covington, Jain, Belletti, Chi: "Top-K Off-Policy Correction for a REINFORCE Recommender System",
+WSDM 2019. Their gradient (eq. 6) for an action a logged by another policy b is
+
+    pi(a|s) / b(a|s) * lambda_K(s, a) * R * grad log pi(a|s),    lambda_K = K (1 - pi(a|s))^(K-1)
+
+with the ratio capped (section 4.4) and R the discounted return. Deviations, each because our log says more
+than theirs: b is the logged propensity, not an estimate; pi and b are conditional on the slots before (the
+sampler draws without replacement), while lambda_K uses the first-slot probability; R is the slot's own reward plus
+the user's discounted future, less a learned value of the state (a baseline, which moves no expectation); the
+policy that is differentiated is the one that will be served, exploration included (``slate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from longgame.arrays import Batch, State
+from longgame.artefacts import Arrays, digest
+from longgame.errors import ConfigError
+from longgame.networks import (
+    NetworkConfig,
+    UserNetwork,
+    from_arrays,
+    load_optimizer,
+    optimizer_arrays,
+    tensor_items,
+    to_arrays,
+)
+from longgame.slate import Exploration, pick_probabilities, slot_log_prob_gradient, slot_log_probs
+from longgame.types import F32, F64, Bool
+
+
+@dataclass(frozen=True)
+class ReinforceConfig:
+    """How REINFORCE learns."""
+
+    network: NetworkConfig
+    learning_rate: float = 1e-3
+    """Of Adam, above 0."""
+    ratio_cap: float = 10.0
+    """Largest importance ratio of a slot; smaller is less variance and more bias."""
+    top_k: int = 0
+    """K of the top-K correction: the slots the policy will fill. 0 means the K of the batch; 1 turns it off."""
+    entropy: float = 1e-3
+    """Weight of the entropy bonus over the candidates; keeps the policy from closing too early."""
+    value_weight: float = 0.5
+    """Weight of the squared error of the state's value, in units of the return's variance."""
+    discount_future: bool = True
+    """False ignores everything after the slate: a myopic learner, the baseline to beat."""
+    explore: Exploration = field(default_factory=Exploration)
+    """The exploration the policy will be served with; the ratio is of that policy."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0 or self.ratio_cap <= 0 or self.top_k < 0 or self.entropy < 0:
+            raise ConfigError(f"ReinforceConfig: learning_rate and ratio_cap above 0, top_k and entropy not below, got {self}")
+
+
+class NetworkPolicy:
+    """A frozen network's scores."""
+
+    def __init__(self, config: NetworkConfig, arrays: Arrays, name: str = "network") -> None:
+        self._network = UserNetwork(config)
+        from_arrays(self._network, arrays)
+        self._network.eval()
+        self.version = f"{name}-{digest(to_arrays(self._network))}"
+
+    @torch.inference_mode()
+    def score(self, state: State, items: F32, mask: Bool) -> F32:
+        out: F32 = self._network.score(self._network.user(state), tensor_items(items)).numpy()
+        return out
+
+
+class Reinforce:
+    """The learner. ``start`` are the arrays of a supervised checkpoint of the same network."""
+
+    def __init__(self, config: ReinforceConfig, start: Arrays | None = None) -> None:
+        self.config = config
+        self._network = UserNetwork(config.network, config.seed)
+        if start is not None:
+            from_arrays(self._network, start)
+        self._network.eval()
+        # foreach=False: one order of additions, so that resuming equals never stopping to the last bit
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.learning_rate, foreach=False)
+
+    @property
+    def policy(self) -> NetworkPolicy:
+        return NetworkPolicy(self.config.network, to_arrays(self._network), "reinforce")
+
+    def update(self, batch: Batch) -> Mapping[str, float]:
+        config, explore = self.config, self.config.explore
+        user = self._network.user(batch.state)
+        scores = self._network.score(user, tensor_items(batch.items))
+        value = self._network.value(user)
+        held = scores.detach().numpy()
+        filled = batch.action >= 0
+        count = max(int(filled.sum()), 1)
+
+        worth = batch.reward.astype(np.float64)
+        if config.discount_future:
+            worth = worth + batch.future[:, None]
+        spread = max(float(worth[filled].std()), 1e-6) if filled.any() else 1.0
+        advantage = (worth - value.detach().numpy()[:, None] * spread) / spread
+        logged = np.log(batch.propensity)
+        ratio = np.exp(
+            np.minimum(slot_log_probs(held, batch.allowed, batch.action, explore) - logged, np.log(config.ratio_cap))
+        )
+        weight = np.where(filled, ratio * self._top_k(held, batch) * advantage, 0.0)
+        gradient = slot_log_prob_gradient(held, batch.allowed, batch.action, explore, weight) / count
+
+        target = (worth * filled).sum(axis=1) / np.maximum(filled.sum(axis=1), 1) / spread
+        value_loss = ((value - torch.from_numpy(target.astype(np.float32))) ** 2).mean()
+        entropy = _entropy(scores, torch.from_numpy(batch.mask))
+        self._optimizer.zero_grad()
+        # Ascend the return: the formula's own gradient goes in at the scores, the two torch losses join it below.
+        torch.autograd.backward(
+            [scores, config.value_weight * value_loss - config.entropy * entropy],
+            [torch.from_numpy(-gradient.astype(np.float32)), None],
+        )
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0, foreach=False)
+        self._optimizer.step()
+        return {
+            "reward": float(batch.reward[filled].mean()) if filled.any() else 0.0,
+            "ratio": float(ratio[filled].mean()) if filled.any() else 1.0,
+            "capped": float((ratio[filled] >= config.ratio_cap * 0.999).mean()) if filled.any() else 0.0,
+            "value_loss": float(value_loss.detach()),
+            "entropy": float(entropy.detach()),
+        }
+
+    def _top_k(self, scores: F32, batch: Batch) -> F64:
+        """(B, K) lambda_K of each pick, from its probability in the first slot."""
+        k = self.config.top_k or batch.action.shape[1]
+        first = pick_probabilities(scores, batch.mask, self.config.explore)
+        p = np.take_along_axis(first, np.maximum(batch.action, 0), axis=1)
+        out: F64 = k * (1 - p) ** (k - 1)
+        return out
+
+    def state_dict(self) -> Arrays:
+        return {**to_arrays(self._network, "network."), **optimizer_arrays(self._optimizer)}
+
+    def load_state_dict(self, state: Arrays) -> None:
+        from_arrays(self._network, state, "network.")
+        load_optimizer(self._optimizer, state)
+
+
+def _entropy(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    logp = functional.log_softmax(scores.masked_fill(~mask, -1e9), dim=1)
+    return -(logp.exp() * logp).masked_fill(~mask, 0.0).sum(dim=1).mean()

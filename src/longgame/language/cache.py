@@ -1,0 +1,216 @@
+"""Vectors on disk, by model and hash of the text: what was read once is never read again.
+
+One folder a model: ``recipe.json`` says whose vectors they are, ``vectors.bin`` holds fixed-size records
+(hash of the text, vector, checksum) and only ever grows. A batch is synced before it is reported, so a
+killed run loses at most one. A torn tail is cut off by the next writer; a damaged record elsewhere is
+read as missing and written again. Readers need no lock; there is one writer at a time, and a second is
+told so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from longgame.errors import ArtefactError
+from longgame.language.lock import exclusive
+from longgame.protocols import LanguageModel
+from longgame.shapes import check
+from longgame.types import F32
+
+FORMAT = 1
+BATCH = 512
+"""Texts between two syncs: what a killed run loses at most."""
+_CHUNK = 8192
+"""Records checked at a time when a file is opened."""
+
+OnProgress = Callable[[int, int], None]
+
+
+class VectorCache:
+    """Vectors of any number of models under one folder. Cheap to make: files are opened when first used."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self._folder = Path(folder)
+        self._shelves: dict[str, _Shelf] = {}
+
+    def embed(
+        self, model: LanguageModel, texts: Sequence[str], on_progress: OnProgress | None = None, batch: int = BATCH
+    ) -> F32:
+        """(n, width), row i for text i; the model reads only what no run has read before, each text once.
+
+        ``on_progress(done, total)`` counts texts whose vector is safe. Raises ArtefactError if the folder
+        holds vectors of another width or another process is writing vectors of this model.
+        """
+        shelf = self._shelves.get(model.name)
+        if shelf is None:
+            shelf = self._shelves[model.name] = _Shelf(self._folder, model.name, model.width)
+        tell = on_progress or (lambda done, total: None)
+        keys = [_key(text) for text in texts]
+        shelf.refresh()
+        copies: dict[bytes, int] = {}
+        for key in keys:
+            copies[key] = copies.get(key, 0) + 1
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in shelf.rows}
+        done = len(texts) - sum(copies[key] for key in missing)
+        tell(done, len(texts))
+        if missing:
+            with shelf.writing():
+                # Texts of one length share a batch: the encoder pads less.
+                todo = sorted(((k, t) for k, t in missing.items() if k not in shelf.rows), key=lambda pair: len(pair[1]))
+                done = len(texts) - sum(copies[key] for key, _ in todo)
+                for start in range(0, len(todo), batch):
+                    part = todo[start : start + batch]
+                    shelf.append([key for key, _ in part], _read(model, [text for _, text in part]))
+                    done += sum(copies[key] for key, _ in part)
+                    tell(done, len(texts))
+        return shelf.take(keys)
+
+
+def embed_in_batches(model: LanguageModel, texts: Sequence[str], on_progress: OnProgress | None = None) -> F32:
+    """(n, width) without a cache: what :meth:`VectorCache.embed` gives, kept nowhere."""
+    out = np.zeros((len(texts), model.width), np.float32)
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        out[rows] = _read(model, [texts[i] for i in rows])
+        if on_progress:
+            on_progress(start + len(rows), len(texts))
+    return out
+
+
+def _read(model: LanguageModel, texts: Sequence[str]) -> F32:
+    vectors = model.embed(texts)
+    check({"n": len(texts), "D": model.width}, (f"{model.name}.embed", vectors, "n D"))
+    return vectors
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+class _Shelf:
+    """The vectors of one model. ``rows`` maps the hash of a text to its record."""
+
+    def __init__(self, folder: Path, name: str, width: int) -> None:
+        slug = "".join(c if c.isalnum() or c in "-." else "-" for c in name)[:64].strip(".")
+        self._home = folder / f"{slug}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+        self._path = self._home / "vectors.bin"
+        self._recipe = {"format": FORMAT, "model": name, "width": width}
+        self._width = width
+        self._record = np.dtype([("key", "V16"), ("vector", "<f4", (width,)), ("check", "<u4")])
+        self._read_to = 0
+        self.rows: dict[bytes, int] = {}
+        self._check_recipe()
+
+    def _check_recipe(self) -> None:
+        path = self._home / "recipe.json"
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            if self._path.exists():
+                raise ArtefactError(
+                    f"{self._home}: holds vectors but no recipe.json; delete the folder to start anew"
+                ) from None
+            return
+        except ValueError as error:
+            raise ArtefactError(f"{path}: is not JSON ({error}); delete {self._home} to start anew") from None
+        if found != self._recipe:
+            raise ArtefactError(f"{path}: expected {self._recipe}, got {found}; delete {self._home} or rename the model")
+
+    def refresh(self) -> None:
+        """Learn of records that this or another process appended. A record still being written is left for later."""
+        whole = self._size() // self._record.itemsize
+        while self._read_to < whole:
+            count = min(_CHUNK, whole - self._read_to)
+            part = np.fromfile(self._path, self._record, count, offset=self._read_to * self._record.itemsize)
+            for row, (key, good) in enumerate(zip(part["key"].tolist(), self._checks(part), strict=True), self._read_to):
+                if good:
+                    self.rows.setdefault(key, row)
+            self._read_to += count
+
+    def _checks(self, records: npt.NDArray[np.void]) -> list[bool]:
+        size = self._record.itemsize
+        raw = memoryview(records.tobytes())
+        sums = (crc32(raw[at : at + size - 4]) for at in range(0, len(raw), size))
+        return [expected == got for expected, got in zip(records["check"].tolist(), sums, strict=True)]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """The one writer: sees all that was written before, and cuts off what a killed one left half done."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        with exclusive(self._home / "lock"):
+            if not (self._home / "recipe.json").exists():
+                _write_whole(self._home / "recipe.json", json.dumps(self._recipe).encode())
+            with self._path.open("ab") as file:
+                self._repair(file)
+                _sync_folder(self._home)
+            yield
+
+    def _repair(self, file: IO[bytes]) -> None:
+        # A reader may have counted a record whose bytes came later: with the lock held all there is, is final.
+        self.rows.clear()
+        self._read_to = 0
+        self.refresh()
+        keep = max(self.rows.values(), default=-1) + 1
+        if self._size() != keep * self._record.itemsize:
+            file.truncate(keep * self._record.itemsize)
+            os.fsync(file.fileno())
+            self._read_to = keep
+
+    def append(self, keys: Sequence[bytes], vectors: F32) -> None:
+        """Add records; they are on disk when it returns."""
+        records = np.zeros(len(keys), self._record)
+        records["key"] = np.frombuffer(b"".join(keys), "V16")
+        records["vector"] = vectors
+        size = self._record.itemsize
+        raw = memoryview(records.tobytes())
+        records["check"] = [crc32(raw[at : at + size - 4]) for at in range(0, len(raw), size)]
+        with self._path.open("ab") as file:
+            file.write(records.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        for row, key in enumerate(keys, self._read_to):
+            self.rows[key] = row
+        self._read_to += len(keys)
+
+    def take(self, keys: Sequence[bytes]) -> F32:
+        """(n, width) of texts that are all known."""
+        if not keys:
+            return np.zeros((0, self._width), np.float32)
+        records: npt.NDArray[Any] = np.memmap(self._path, self._record, "r")
+        return np.array(records["vector"][[self.rows[key] for key in keys]], np.float32)
+
+    def _size(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    draft = path.with_suffix(".draft")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

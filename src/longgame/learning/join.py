@@ -1,0 +1,148 @@
+"""Log -> decisions with what came of them. The only code that joins feedback to decisions, in one pass.
+
+The pass follows commit order, so a state is rebuilt from the events that lay in the log when the decision was
+written: the state that was served, not one that knows more. Rows leave in the order of their decisions, once
+the objective's window has closed on the log's own clock (the latest time seen in it); the cursor names the
+first decision that is still open, so that a learner that resumes there loses nothing and sees nothing twice.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from longgame.protocols import EventStore, ItemIndex
+from longgame.state import events_read
+from longgame.types import I32, Decision, DecisionId, Event, Objective, UserId, Versions, microseconds, moment
+
+
+@dataclass(slots=True)
+class Joined:
+    """One decision and what came of it, small enough to hold a million: about 1 KB at 200 candidates."""
+
+    cursor: int
+    """Where the decision stands in the log."""
+    id: DecisionId
+    user: UserId
+    at: int
+    """microseconds"""
+    candidates: I32
+    """(C,) catalogue positions, -1 where the catalogue no longer knows the item"""
+    picks: tuple[int, ...]
+    propensities: tuple[float, ...]
+    rewards: list[float]
+    """One a pick, within the objective's window."""
+    history: tuple[int, ...]
+    """At most T catalogue positions, oldest first."""
+    context: tuple[float, ...]
+    versions: Versions
+
+
+class Join:
+    """Follows a log from a cursor. Memory grows with the decisions that are open, not with the log.
+
+    Feedback that arrives after its decision's window, names a slot that is empty or an item that was not in
+    it counts nothing; ``late`` counts what came too late or to no decision, ``mismatched`` what did not fit its slot.
+    """
+
+    def __init__(self, store: EventStore, index: ItemIndex, objective: Objective, steps: int, after: int = 0) -> None:
+        self._store, self._index, self._objective, self._steps = store, index, objective, steps
+        self._limit = events_read(steps)
+        self._start = self._read = after
+        self._window = round(objective.window.total_seconds() * 1e6)
+        self._open: deque[Joined] = deque()
+        self._by_id: dict[DecisionId, Joined] = {}
+        self._recent: dict[UserId, list[tuple[int, str, int]]] = {}
+        self._known: dict[tuple[str, ...], I32] = {}
+        self._clock = -(2**62)
+        self.late = self.mismatched = 0
+
+    @property
+    def cursor(self) -> int:
+        """Everything at or before it has been handed out; start the next Join here."""
+        return self._open[0].cursor - 1 if self._open else self._read
+
+    def rows(self, chunk: int = 10_000) -> Iterator[Joined]:
+        """Hand out every decision whose window has closed, as far as the log goes now. Call again for what comes."""
+        while True:
+            records, after = self._store.read(self._read, chunk)
+            if after == self._read:
+                return
+            for cursor, record in records:
+                if isinstance(record, Event):
+                    self._event(record)
+                elif isinstance(record, Decision):
+                    self._decision(cursor, record)
+            self._read = after
+            while self._open and self._open[0].at + self._window < self._clock:
+                row = self._open.popleft()
+                del self._by_id[row.id]
+                yield row
+
+    def _decision(self, cursor: int, decision: Decision) -> None:
+        request = decision.request
+        at = microseconds(request.at)
+        self._clock = max(self._clock, at)
+        row = Joined(
+            cursor,
+            decision.id,
+            request.user,
+            at,
+            self._positions(decision.candidates),
+            decision.picks,
+            decision.propensities,
+            [0.0] * len(decision.picks),
+            self._history(request.user, at),
+            request.context,
+            decision.versions,
+        )
+        self._open.append(row)
+        self._by_id[row.id] = row
+
+    def _event(self, event: Event) -> None:
+        at = microseconds(event.at)
+        self._clock = max(self._clock, at)
+        position = self._index.get(event.item, -1)
+        if event.decision is not None:
+            row = self._by_id.get(event.decision)
+            if row is None or at > row.at + self._window:
+                self.late += 1
+            elif event.slot is None or event.slot >= len(row.picks) or row.candidates[row.picks[event.slot]] != position:
+                self.mismatched += 1
+            else:
+                row.rewards[event.slot] += self._objective.reward(event.kind, event.value)
+        if position >= 0:
+            recent = self._loaded(event.user)
+            insort(recent, (at, event.id, position))
+            if len(recent) > 2 * self._limit:  # twice what is looked at, so that events out of order find their place
+                del recent[: -self._limit]
+
+    def _history(self, user: UserId, before: int) -> tuple[int, ...]:
+        """Positions of the last T different items in a row, strictly before; what ``state.recent_positions`` gives."""
+        recent = self._loaded(user)
+        past = recent[: bisect_left(recent, (before,))][-self._limit :]
+        picked = [p for i, (_, _, p) in enumerate(past) if i == 0 or past[i - 1][2] != p]
+        return tuple(picked[-self._steps :])
+
+    def _loaded(self, user: UserId) -> list[tuple[int, str, int]]:
+        recent = self._recent.get(user)
+        if recent is None:
+            recent = self._recent[user] = []
+            if self._start > 0:  # what the user had done before this pass began
+                past = self._store.history(user, moment(2**55), self._limit, until=self._start)
+                recent += [(microseconds(e.at), e.id, self._index[e.item]) for e in past if e.item in self._index]
+        return recent
+
+    def _positions(self, candidates: tuple[str, ...]) -> I32:
+        # A small catalogue is offered whole, again and again: those rows share one array.
+        known = self._known.get(candidates) if len(self._known) < 64 else None
+        if known is None:
+            get = self._index.get
+            known = np.array([get(i, -1) for i in candidates], np.int32)  # type: ignore[call-overload]
+            if len(self._known) < 64:
+                self._known[candidates] = known
+        return known

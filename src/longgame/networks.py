@@ -1,0 +1,170 @@
+"""The torch network that models are pre-trained on and policies start from. Torch loads when this module does.
+
+One network reads a user's history of item vectors and scores item vectors against it. It never sees an item's
+id: what it knows of an item is its vector, so an item it was not trained on can be scored at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from longgame.arrays import State
+from longgame.artefacts import Arrays
+from longgame.errors import ArtefactError, ConfigError
+from longgame.types import F32
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The size of a :class:`UserNetwork`."""
+
+    width: int
+    """D, width of an item vector."""
+    context: int = 0
+    """F, context features of a request."""
+    hidden: int = 64
+    """H, width inside; a multiple of ``heads``."""
+    heads: int = 2
+    blocks: int = 1
+    steps: int = 50
+    """T, history steps the attention can tell apart."""
+    dropout: float = 0.0
+    """Share of activations dropped in training, in [0, 1)."""
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.heads or min(self.width, self.hidden, self.heads, self.blocks, self.steps) < 1:
+            raise ConfigError(f"NetworkConfig: sizes must be 1 or more and hidden a multiple of heads, got {self}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"NetworkConfig.dropout: must lie in [0, 1), got {self.dropout}")
+
+
+class Block(nn.Module):
+    """Causal self-attention and a feed-forward layer, normalised before each (pre-norm), as in SASRec.
+
+    Where a step stands is told by a learned bias per head and distance between steps, not by its place in the
+    window (SASRec's absolute positions): a history then reads the same however far into a window it ends.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        h = config.hidden
+        self.heads, self.drop = config.heads, config.dropout
+        self.before_attention, self.before_feed = nn.LayerNorm(h), nn.LayerNorm(h)
+        self.qkv, self.out = nn.Linear(h, 3 * h), nn.Linear(h, h)
+        self.feed = nn.Sequential(nn.Linear(h, 2 * h), nn.GELU(), nn.Linear(2 * h, h))
+        self.distance = nn.Parameter(torch.zeros(config.heads, config.steps))
+
+    def forward(self, x: Tensor, attend: Tensor, apart: Tensor) -> Tensor:
+        """(B, T, H), (B, 1, T, T) additive mask, (T, T) distances -> (B, T, H)."""
+        b, t, h = x.shape
+        q, k, v = self.qkv(self.before_attention(x)).view(b, t, 3, self.heads, h // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=attend + self.distance[:, apart])
+        x = x + functional.dropout(self.out(mixed.transpose(1, 2).reshape(b, t, h)), self.drop, self.training)
+        fed: Tensor = x + functional.dropout(self.feed(self.before_feed(x)), self.drop, self.training)
+        return fed
+
+
+def _small(width: int) -> nn.Sequential:
+    last = nn.Linear(32, 1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(width, 32), nn.GELU(), last)
+
+
+class UserNetwork(nn.Module):
+    """History -> user vector; user vector and item vectors -> scores; user vector -> value of the state."""
+
+    def __init__(self, config: NetworkConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.enter = nn.Linear(config.width, config.hidden)
+            self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+            self.norm = nn.LayerNorm(config.hidden)
+            self.context = nn.Linear(config.context, config.hidden, bias=False) if config.context else None
+            self.item = nn.Linear(config.width, config.hidden, bias=False)
+            self.appeal = _small(config.width)
+            self.worth = _small(config.hidden)
+            nn.init.normal_(self.enter.weight, std=config.width**-0.5)
+            nn.init.normal_(self.item.weight, std=config.width**-0.5)
+
+    def steps(self, history: Tensor, present: Tensor, context: Tensor) -> Tensor:
+        """(B, T, D), (B, T), (B, F) -> (B, T, H): the user as they were after each step."""
+        t = history.shape[1]
+        place = torch.arange(t)
+        apart = place[:, None] - place[None, :]
+        # A step may always look at itself, so a row of padding has something to attend to and no NaN appears.
+        seen = ((apart >= 0) & present[:, None, :]) | (apart == 0)
+        attend = torch.zeros(seen.shape).masked_fill(~seen, float("-inf"))[:, None]
+        x = functional.dropout(self.enter(history), self.config.dropout, self.training)
+        for block in self.blocks:
+            x = block(x, attend, apart.clamp(0, self.config.steps - 1))
+        if self.context is not None:
+            x = x + self.context(context)[:, None, :]
+        out: Tensor = self.norm(x)
+        return out
+
+    def user(self, state: State) -> Tensor:
+        """State of B -> (B, H)."""
+        return self.steps(tensor(state.history), tensor(state.present), tensor(state.context))[:, -1]
+
+    def score(self, user: Tensor, items: Tensor) -> Tensor:
+        """(B, H) and (B, C, D), or (C, D) for one set of candidates that all share -> (B, C) log-preferences."""
+        # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
+        wanted, appeal = user @ self.item.weight, self.appeal(items)[..., 0]
+        out: Tensor = (wanted @ items.T if items.dim() == 2 else (items @ wanted[:, :, None])[:, :, 0]) + appeal
+        return out
+
+    def value(self, user: Tensor) -> Tensor:
+        """(B, H) -> (B,)."""
+        out: Tensor = self.worth(user)[:, 0]
+        return out
+
+
+def tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    """An array as a tensor, without a copy where that is safe."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def tensor_items(items: F32) -> Tensor:
+    """(B, C, D) -> the same, or (C, D) where all rows are one broadcast set: work done once instead of B times."""
+    return tensor(items[0] if items.strides[0] == 0 else items)
+
+
+def to_arrays(module: nn.Module, prefix: str = "") -> dict[str, np.ndarray[Any, Any]]:
+    """Copies of a module's parameters, by name."""
+    return {prefix + name: value.detach().numpy().copy() for name, value in module.state_dict().items()}
+
+
+def from_arrays(module: nn.Module, arrays: Arrays, prefix: str = "") -> None:
+    """Copy parameters in. Raises ArtefactError naming the first one that is missing or of another shape."""
+    wanted = module.state_dict()
+    for name, value in wanted.items():
+        got = arrays.get(prefix + name)
+        if got is None or tuple(got.shape) != tuple(value.shape):
+            found = "nothing" if got is None else f"shape {got.shape}"
+            raise ArtefactError(f"checkpoint: {prefix + name} must have shape {tuple(value.shape)}, got {found}")
+    module.load_state_dict({name: torch.from_numpy(np.array(arrays[prefix + name])) for name in wanted})
+
+
+def optimizer_arrays(optimizer: torch.optim.Adam, prefix: str = "optimizer.") -> dict[str, np.ndarray[Any, Any]]:
+    """Copies of Adam's moments and steps, by the parameter's number."""
+    held = optimizer.state_dict()["state"]
+    return {f"{prefix}{i}.{k}": v.detach().numpy().copy() for i, moments in held.items() for k, v in moments.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Adam, arrays: Arrays, prefix: str = "optimizer.") -> None:
+    """The inverse of :func:`optimizer_arrays`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in arrays.items():
+        if name.startswith(prefix):
+            number, moment = name.removeprefix(prefix).split(".", 1)
+            state.setdefault(int(number), {})[moment] = torch.from_numpy(np.array(value))
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

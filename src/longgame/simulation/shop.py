@@ -1,0 +1,179 @@
+"""A shop whose customers remember. Its texts tell what an item is; its clicks do not tell what it does.
+
+Each item has a category, a price, a *quality* and a *hype*, and a text whose words reveal all four. Hype sells
+today: it raises clicks and purchases. Quality is felt afterwards: what a customer buys moves their satisfaction,
+and a satisfied customer comes back sooner and leaves later. The catalogue is made so that hype and quality mostly
+exclude each other. A policy that learns what is bought now shows hype and loses its customers; the best one for
+the year shows what the customer likes, in good quality. Satiation: what a customer saw bought of a category makes
+the category less interesting for days.
+
+The truth is known: :meth:`Shop.chances` are the probabilities the events are drawn from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from longgame.errors import ConfigError
+from longgame.protocols import Outcome
+from longgame.rng import derive
+from longgame.types import F32, F64, I64, Bool, Item, ItemId, Objective
+
+CATEGORIES = {
+    "lighting": ("desk lamp", "lantern", "ceiling light", "reading lamp"),
+    "kitchen": ("frying pan", "kettle", "bread knife", "mixing bowl"),
+    "garden": ("watering can", "pruning shears", "bird feeder", "plant pot"),
+    "sport": ("yoga mat", "running belt", "jump rope", "dumbbell"),
+    "travel": ("backpack", "suitcase", "travel pillow", "money belt"),
+    "audio": ("headphones", "speaker", "microphone", "turntable"),
+    "toys": ("puzzle", "wooden train", "kite", "board game"),
+    "office": ("notebook", "fountain pen", "desk organiser", "chair cushion"),
+}
+QUALITY = (
+    ("flimsy plastic, feels single-use", "thin material that breaks soon", "poorly made, often returned"),
+    ("decent make for everyday use", "average build, does its job", "ordinary materials"),
+    (
+        "solid and repairable, ten-year warranty",
+        "hand-finished, made to last for decades",
+        "superb materials, customers keep it for life",
+    ),
+)
+HYPE = (
+    ("A quiet classic", "No advertising, simply useful", "A plain and honest"),
+    ("A popular", "A well-known", "A seasonal"),
+    (
+        "VIRAL must-have! The craziest deal of the year on this",
+        "Everyone wants it NOW! Last chance for this",
+        "As seen everywhere! Unbelievable 70% off this",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class ShopConfig:
+    """How big the shop is and how its customers behave."""
+
+    users: int = 500
+    items: int = 200
+    taste: float = 1.2
+    """Spread of a customer's liking between categories, in log-odds of a click."""
+    pull: float = 1.6
+    """Log-odds of a click that full hype adds."""
+    push: float = 1.0
+    """Log-odds of a purchase after a click that full hype adds."""
+    memory: float = 0.25
+    """Share of the way satisfaction moves towards the quality of what was bought, per purchase."""
+    satiation: float = 1.5
+    """Log-odds of a click a purchase takes from its category, halving every three days."""
+    visit: tuple[float, float] = (0.06, 0.75)
+    """Chance of a visit a day of a customer with satisfaction 0 and of one with satisfaction 1."""
+    leave: float = 0.10
+    """Chance of leaving for good after a visit of a customer with satisfaction 0; none at 1."""
+    seed: int = 0
+    """Of the catalogue, not of the population."""
+
+    def __post_init__(self) -> None:
+        if self.users < 1 or self.items < 1 or not 0 <= self.memory <= 1:
+            raise ConfigError(f"ShopConfig: users and items must be 1 or more and memory in [0, 1], got {self}")
+        if not 0 <= self.visit[0] <= self.visit[1] <= 1 or not 0 <= self.leave <= 1:
+            raise ConfigError(f"ShopConfig: visit must be two rising chances and leave a chance, got {self}")
+
+
+class Shop:
+    """The world: :class:`longgame.protocols.World` on arrays over B customers."""
+
+    def __init__(self, config: ShopConfig | None = None) -> None:
+        self.config = config or ShopConfig()
+        rng = derive(self.config.seed, "shop", "catalogue")
+        n, names = self.config.items, list(CATEGORIES)
+        self.category: I64 = rng.integers(len(names), size=n)
+        self.hype: F64 = rng.beta(0.8, 0.8, n)
+        self.quality: F64 = np.clip(0.5 + 0.7 * (0.5 - self.hype) + 0.22 * rng.standard_normal(n), 0.0, 1.0)
+        self.price: F64 = np.exp(rng.normal(3.0, 0.5, n)).round(2)
+        self._items = [self._describe(i, names[c], rng) for i, c in enumerate(self.category.tolist())]
+        self.reset(derive(self.config.seed, "shop", "population"))
+
+    def _describe(self, number: int, category: str, rng: np.random.Generator) -> Item:
+        noun = CATEGORIES[category][rng.integers(len(CATEGORIES[category]))]
+        made = QUALITY[min(int(self.quality[number] * 3), 2)]
+        sold = HYPE[min(int(self.hype[number] * 3), 2)]
+        text = f"{sold[rng.integers(len(sold))]} {noun} for {category}, {made[rng.integers(len(made))]}."
+        return Item(ItemId(f"shop-{number:04d}"), text, {"category": category, "price": float(self.price[number])})
+
+    @property
+    def users(self) -> int:
+        return self.config.users
+
+    @property
+    def objective(self) -> Objective:
+        """A purchase is worth 1, however late in the month it comes: 7 % less a day."""
+        return Objective({"purchase": 1.0}, window=timedelta(hours=12), discount=0.93)
+
+    def catalogue(self) -> Sequence[Item]:
+        return self._items
+
+    def reset(self, rng: np.random.Generator) -> None:
+        b, groups = self.config.users, len(CATEGORIES)
+        self._rng = rng
+        self.taste: F64 = rng.normal(0.0, self.config.taste, (b, groups))
+        self.thrift: F64 = rng.gamma(4.0, 0.1, b)
+        self.satisfaction: F64 = rng.uniform(0.4, 0.7, b)
+        self.tired: F64 = np.zeros((b, groups))
+        self.gone: Bool = np.zeros(b, np.bool_)
+        self._away: F64 = np.zeros(b)
+        self._here = self._arrivals()
+
+    def here(self) -> Bool:
+        return self._here
+
+    def context(self) -> F32:
+        """(B, 1) log of 1 + days since the last visit: what any shop knows of a customer who comes in."""
+        return np.log1p(self._away)[:, None].astype(np.float32)
+
+    def chances(self, slates: I64) -> tuple[F64, F64]:
+        """(B, K) -> chance of a click and of a purchase after it, (B, K) each; 0 in an empty slot."""
+        c, rows = self.config, np.arange(len(slates))[:, None]
+        group, hype = self.category[slates], self.hype[slates]
+        dear = self.thrift[:, None] * (np.log(self.price[slates]) - 3.0)
+        like = self.taste[rows, group] - c.satiation * self.tired[rows, group] - dear
+        look = np.log(1 / (1 + 0.15 * np.arange(slates.shape[1])))  # lower slots are seen less
+        click = _sigmoid(-2.4 + like + c.pull * hype + look)
+        buy = _sigmoid(-0.8 + 0.3 * like + c.push * hype + 0.4 * self.quality[slates])
+        return np.where(slates >= 0, click, 0.0), np.where(slates >= 0, buy, 0.0)
+
+    def step(self, slates: I64) -> Outcome:
+        """What those who are here do; the slates of the others are not looked at. Then a day passes."""
+        c, here = self.config, self._here
+        click, buy = self.chances(slates)
+        clicked = (self._rng.random(slates.shape) < click) & here[:, None]
+        bought = (self._rng.random(slates.shape) < buy) & clicked
+        self._feel(slates, bought)
+        stays = self._rng.random(len(here)) >= c.leave * (1 - self.satisfaction) ** 2
+        self.gone |= here & ~stays
+        self._away = np.where(here, 1.0, self._away + 1.0)
+        self.tired *= 0.5 ** (1 / 3)
+        self._here = self._arrivals()
+        return Outcome({"click": np.where(clicked, 1.0, np.nan), "purchase": np.where(bought, self.price[slates], np.nan)})
+
+    def _feel(self, slates: I64, bought: Bool) -> None:
+        row, slot = np.nonzero(bought)
+        for slot_number in range(slates.shape[1]):  # one purchase after the other: satisfaction moves with each
+            who = row[slot == slot_number]
+            item = slates[who, slot_number]
+            self.satisfaction[who] += self.config.memory * (self.quality[item] - self.satisfaction[who])
+            self.tired[who, self.category[item]] += 1.0
+
+    def _arrivals(self) -> Bool:
+        low, high = self.config.visit
+        chance = low + (high - low) * self.satisfaction**2
+        arrived: Bool = (self._rng.random(self.users) < chance) & ~self.gone
+        return arrived
+
+
+def _sigmoid(x: F64) -> F64:
+    out: F64 = 1 / (1 + np.exp(-x))
+    return out
