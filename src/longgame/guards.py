@@ -89,10 +89,9 @@ class AtMost:
         # Items that joined the catalogue later have no row: they read the last one, which holds no value.
         codes = self._codes[np.minimum(positions, len(self._codes) - 1)]
         counts = np.bincount(codes[list(chosen)].ravel(), minlength=self._width + 1)
-        full: Bool = np.greater_equal(counts, self._limit)
+        full = np.asarray(counts >= self._limit, np.bool_)
         full[self._width] = False
-        allowed: Bool = ~full[codes].any(axis=1)
-        return allowed
+        return np.asarray(~full[codes].any(axis=1), np.bool_)
 
 
 def _values(value: object) -> tuple[str, ...]:

@@ -99,6 +99,12 @@ class Policy(Protocol):
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         """State of B, (B, C, D), (B, C) -> (B, C) log-preferences, finite where mask is True. Pure."""
 
+    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Arrays that rebuild it."""
+
+    def about(self) -> Mapping[str, Any]:
+        """The rest that rebuilds it, as JSON: its ``kind`` (see ``wiring``) and its configuration."""
+
 
 class Guard(Protocol):
     """Says which candidates are eligible at all. Runs before the decision is formed, so the log shows its work."""

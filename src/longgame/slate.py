@@ -140,6 +140,27 @@ def slot_log_prob_gradient(scores: F32 | F64, allowed: Bool, action: I64, explor
     return gradient
 
 
+def slot_marginals(
+    scores: F32 | F64,
+    mask: Bool,
+    k: int,
+    explore: Exploration,
+    rng: np.random.Generator,
+    draws: int = 16,
+    allow: Allow | None = None,
+) -> F64:
+    """(B, K, C) the probability that a slate of ``k`` has each candidate in each slot, whatever came before.
+
+    Unbiased: the mean over ``draws`` sampled slates of the probability of the next pick. Exact in the first slot.
+    """
+    b, c = mask.shape
+    total = np.zeros((b, k, c))
+    for _ in range(draws):
+        picks, _ = sample_slates(np.asarray(scores, np.float32), mask, k, explore, rng.random((b, k)), allow)
+        total += pick_probabilities(scores[:, None, :], replay_allowed(mask, picks, allow), explore)
+    return total / draws
+
+
 def _picked(p: F64, action: I64) -> F64:
     out: F64 = np.take_along_axis(p, np.maximum(action, 0)[:, :, None], axis=2)[:, :, 0]
     return out

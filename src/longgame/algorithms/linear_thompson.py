@@ -10,7 +10,8 @@ draws stand for the posterior, smoothed by ``smoothing`` of a win for every item
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,12 @@ class LinearThompsonPolicy:
         out: F32 = np.log(share).astype(np.float32)
         return out
 
+    def state_dict(self) -> Arrays:
+        return {"draws": self._draws}
+
+    def about(self) -> Mapping[str, Any]:
+        return {"kind": "linear-thompson", "config": asdict(self._config)}
+
 
 class LinearThompson:
     """The learner: a posterior over weights, exact after any number of batches in any order."""
@@ -81,6 +88,12 @@ class LinearThompson:
         mean = np.linalg.solve(self._precision, self._moment)
         noise = derive(config.seed, "linear-thompson").standard_normal((config.size, config.draws))
         return LinearThompsonPolicy(config, (mean[:, None] + np.linalg.solve(root.T, noise)).T.astype(np.float32))
+
+    def predict(self, state: State, items: F32) -> F32:
+        """(B, C) the posterior mean of the reward of each item: the reward model of doubly robust estimates."""
+        mean = np.linalg.solve(self._precision, self._moment).astype(np.float32)
+        out: F32 = _features(state, items) @ mean
+        return out
 
     def update(self, batch: Batch) -> Mapping[str, float]:
         row, slot = np.nonzero(batch.action >= 0)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from longgame.arrays import State
+from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
 from longgame.types import F32, Bool
 
@@ -24,3 +28,9 @@ class RankPolicy:
         rank = np.maximum(np.cumsum(mask, axis=1) - 1, 0)
         out: F32 = (-self._sharpness * np.log1p(rank)).astype(np.float32)
         return out
+
+    def state_dict(self) -> Arrays:
+        return {}
+
+    def about(self) -> Mapping[str, Any]:
+        return {"kind": "rank", "sharpness": self._sharpness}

@@ -15,7 +15,8 @@ policy that is differentiated is the one that will be served, exploration includ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ class NetworkPolicy:
     """A frozen network's scores."""
 
     def __init__(self, config: NetworkConfig, arrays: Arrays, name: str = "network") -> None:
-        self._network = UserNetwork(config)
+        self._config, self._network = config, UserNetwork(config)
         from_arrays(self._network, arrays)
         self._network.eval()
         self.version = f"{name}-{digest(to_arrays(self._network))}"
@@ -76,6 +77,12 @@ class NetworkPolicy:
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         out: F32 = self._network.score(self._network.user(state), tensor_items(items)).numpy()
         return out
+
+    def state_dict(self) -> Arrays:
+        return to_arrays(self._network)
+
+    def about(self) -> Mapping[str, Any]:
+        return {"kind": "network", "name": self.version.rpartition("-")[0], "network": asdict(self._config)}
 
 
 class Reinforce:

@@ -3,6 +3,18 @@
 from longgame.language.cache import VectorCache
 from longgame.language.features import Features, numeric_columns, understand
 from longgame.language.hashing import HashingModel
+from longgame.language.minilm import MiniLM
+from longgame.language.projection import Projection, reduce
 from longgame.language.prompt import describe
 
-__all__ = ["Features", "HashingModel", "VectorCache", "describe", "numeric_columns", "understand"]
+__all__ = [
+    "Features",
+    "HashingModel",
+    "MiniLM",
+    "Projection",
+    "VectorCache",
+    "describe",
+    "numeric_columns",
+    "reduce",
+    "understand",
+]

@@ -1,1 +1,1 @@
-"""x"""
+"""Log -> batches -> updates -> gate -> a new snapshot live."""

@@ -34,12 +34,13 @@ class Blend:
         self._retrievers = tuple(retriever for _, retriever, _ in parts)
         whole = sum(share for _, _, share in parts)
         self._shares = tuple(share / whole for _, _, share in parts)
+        told = [f"{n}\x1f{r.version}\x1f{s:.6g}" for n, r, s in zip(self._names, self._retrievers, self._shares, strict=True)]
+        self._version = f"blend-{blake2b(chr(30).join(told).encode(), digest_size=6).hexdigest()}"
 
     @property
     def version(self) -> str:
         """Changes when a part, its share or its name does."""
-        told = [f"{n}\x1f{r.version}\x1f{s:.6g}" for n, r, s in zip(self._names, self._retrievers, self._shares, strict=True)]
-        return f"blend-{blake2b(chr(30).join(told).encode(), digest_size=6).hexdigest()}"
+        return self._version
 
     def retrieve(self, state: State, n: int) -> Candidates:
         n = max(0, n)

@@ -12,7 +12,7 @@ import numpy as np
 
 from longgame.arrays import Candidates, State
 from longgame.errors import ConfigError
-from longgame.language import Features
+from longgame.language.features import Features
 from longgame.protocols import Model
 from longgame.retrieval.exact import ExactIndex, Index, top
 from longgame.rng import derive

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from longgame.errors import ConfigError
 from longgame.protocols import EventStore
 
 __all__ = ["open_store"]
-
-_KNOWN = "memory:, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
 def open_store(url: str) -> EventStore:
@@ -19,8 +16,6 @@ def open_store(url: str) -> EventStore:
         from longgame.store.memory import MemoryStore
 
         return MemoryStore()
-    if url.partition(":")[0] in ("sqlite", "postgresql", "postgres", "postgresql+psycopg"):
-        from longgame.store.sql import SqlStore
+    from longgame.store.sql import SqlStore
 
-        return SqlStore(url)
-    raise ConfigError(f"store: the kind of log {url.partition(':')[0]!r} is not known; use {_KNOWN}")
+    return SqlStore(url)

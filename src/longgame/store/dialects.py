@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from longgame.errors import ConfigError, MissingExtra, StoreError
@@ -147,7 +148,12 @@ class Postgres:
         connection.exec_driver_sql(_UPSERT.replace("?", "%s"), list(rows))
 
     def _copy(self, connection: Connection, target: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        from psycopg import Error
+
         raw: Any = connection.connection.driver_connection
-        with raw.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
+        try:
+            with raw.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except Error as error:  # raised past SQLAlchemy, which has no COPY
+            raise DBAPIError.instance("COPY", None, error, Error, dialect=connection.dialect) from error

@@ -38,7 +38,14 @@ from longgame.store.upgrade import upgrade
 from longgame.store.words import WordCache
 from longgame.types import Decision, DecisionId, Event, Item, Record, User, UserId
 
-_DIALECTS: dict[str, type[Sqlite] | type[Postgres]] = {"sqlite": Sqlite, "postgresql": Postgres}
+_DIALECTS: dict[str, type[Sqlite] | type[Postgres]] = {
+    "sqlite": Sqlite,
+    "postgresql": Postgres,
+    "postgresql+psycopg": Postgres,
+    "postgres": Postgres,
+}
+KNOWN = "memory:, sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
+"""The URLs of logs, for messages."""
 
 _HISTORY = (
     select(LOG)
@@ -68,10 +75,10 @@ class SqlStore:
         """Opens the log and makes or upgrades its tables. ``busy_seconds``: how long to wait for another writer."""
         try:
             parsed = make_url(url)
-        except ArgumentError:
-            raise ConfigError(f"store: {url!r} is no URL; use memory:, sqlite:///PATH or postgresql://…") from None
+            self._dialect: Dialect = _DIALECTS[parsed.drivername](busy_seconds)
+        except (ArgumentError, ValueError, KeyError):
+            raise ConfigError(f"store: {url.partition(':')[0]!r} is no kind of log it knows; use {KNOWN}") from None
         self._where = f"store {parsed.render_as_string(hide_password=True)}"
-        self._dialect: Dialect = _DIALECTS[parsed.get_backend_name()](busy_seconds)
         self._closed = False
         with reported(self._where, "open the log"):
             self._engine = self._dialect.engine(parsed)
@@ -153,12 +160,13 @@ class SqlStore:
             try:
                 rows.append(encode(record, self._words.numbers))
             except KeyError:
-                numbers = self._words.numbers
-                missing.update((word, None) for word in words_of(cast(Decision, record)) if word not in numbers)
+                words, numbers = words_of(cast(Decision, record)), self._words.numbers
+                unknown = [word for word in words if not isinstance(word, str) or word not in numbers]
+                check_words(unknown)
+                missing.update(dict.fromkeys(unknown))
                 rows.append(None)
         self._check_open()
         if missing:
-            check_words(missing)
             self._number(missing)
         return [row or encode(record, self._words.numbers) for row, record in zip(rows, records, strict=True)]
 

@@ -1,0 +1,146 @@
+"""The background learner: new feedback -> updates -> the gate -> a new policy live.
+
+Everything it does depends on the log alone and never on when it looked: rows are taken in blocks of fixed size, and
+every draw is derived from the number of the block. So a learner that was killed and one that was not end up with the
+same weights to the last bit. Its checkpoint holds the algorithm's arrays and the log offset in one file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from longgame.artefacts import load, save
+from longgame.errors import ConfigError
+from longgame.learning.batches import Trajectories, make_batch, trajectories
+from longgame.learning.gate import Gate, Verdict
+from longgame.learning.join import Join, Joined
+from longgame.learning.offpolicy import Replay
+from longgame.protocols import Algorithm, EventStore, Policy
+from longgame.rng import derive
+from longgame.types import I64, Objective
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How the learner follows the log."""
+
+    block: int = 128
+    """Decisions with their feedback that make one round of learning."""
+    updates: int = 8
+    """Updates a round."""
+    batch: int = 256
+    """Decisions an update."""
+    memory: int = 100_000
+    """Newest decisions kept to learn from and to judge by."""
+    holdout: float = 0.33
+    """Share of decisions never learned from, only judged by, in (0, 1)."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.block, self.updates, self.batch, self.memory) < 1 or not 0 < self.holdout < 1:
+            raise ConfigError(f"LearnerConfig: sizes must be 1 or more and holdout in (0, 1), got {self}")
+
+
+@dataclass
+class Learner:
+    """One algorithm following one log. ``live`` is the policy to beat; :meth:`step` says when it should be replaced."""
+
+    store: EventStore
+    algorithm: Algorithm
+    live: Policy
+    replay: Replay
+    objective: Objective
+    gate: Gate
+    config: LearnerConfig
+    after: int = 0
+    """Cursor from which the log is learned."""
+
+    def __post_init__(self) -> None:
+        self._join = Join(self.store, self.replay.features.index, self.objective, self.replay.steps, self.after)
+        self._rows: list[Joined] = []
+        self._pending: Iterator[Joined] = iter(())
+        self._block: list[Joined] = []
+        self.rounds = 0
+
+    def step(self) -> Verdict | None:
+        """Learn from one more block, and judge. None where the log does not hold a whole block yet.
+
+        Where the verdict passed, the candidate has become ``live``: publish it.
+        """
+        if not self._fill():
+            return None
+        self._rows = (self._rows + self._block)[-self.config.memory :]
+        self._block = []
+        self.rounds += 1
+        log = trajectories(self._rows, self.objective)
+        held = np.array([held_out(r.id, self.config.holdout) for r in log.rows], np.bool_)
+        self._learn(log, np.flatnonzero(log.told & ~held))
+        return self._judge(log, np.flatnonzero(log.told & held))
+
+    def run(self, publish: Callable[[Policy, Verdict], None]) -> int:
+        """Step until the log is used up, publishing what passes; returns the number of rounds."""
+        before = self.rounds
+        while (verdict := self.step()) is not None:
+            if verdict.passed:
+                publish(self.live, verdict)
+        return self.rounds - before
+
+    def _fill(self) -> bool:
+        # Rows come out as the log is read; a block begun stays begun until the log can fill it.
+        while len(self._block) < self.config.block:
+            fresh = list(islice(self._pending, self.config.block - len(self._block)))
+            if not fresh:
+                self._pending = self._join.rows()
+                fresh = list(islice(self._pending, self.config.block - len(self._block)))
+            if not fresh:
+                return False
+            self._block += fresh
+        return True
+
+    def _learn(self, log: Trajectories, rows: I64) -> None:
+        if not len(rows):
+            return
+        rng = derive(self.config.seed, "learner", str(self.rounds))
+        for _ in range(self.config.updates):
+            chosen = np.sort(rng.choice(rows, size=min(self.config.batch, len(rows)), replace=False))
+            self.algorithm.update(make_batch(log, chosen, self.replay.features, self.replay.steps, self.replay.rules))
+
+    def _judge(self, log: Trajectories, rows: I64) -> Verdict:
+        candidate = self.algorithm.policy
+        new, old = (self.replay.columns(log, rows, policy) for policy in (candidate, self.live))
+        verdict = self.gate.judge(new, old)
+        if verdict.passed:
+            self.live = candidate
+        return verdict
+
+    def save(self, path: Path) -> None:
+        """The algorithm and where it stands in the log, in one file that appears whole."""
+        about = {"after": self.after, "rounds": self.rounds, "block": self.config.block, "live": self.live.version}
+        save(path, self.algorithm.state_dict(), about)
+
+    def resume(self, path: Path) -> None:
+        """Continue as if never stopped: load the algorithm and read again, without learning, what it has seen."""
+        arrays, about = load(path)
+        if about["after"] != self.after or about["block"] != self.config.block:
+            got = f"started at {about['after']} with block {about['block']}"
+            raise ConfigError(
+                f"{path}: this learner starts at {self.after} with block {self.config.block}, the checkpoint {got}"
+            )
+        self.algorithm.load_state_dict(arrays)
+        for _ in range(about["rounds"]):
+            if not self._fill():
+                raise ConfigError(f"{path}: the log is shorter than the {about['rounds']} rounds of this checkpoint")
+            self._rows = (self._rows + self._block)[-self.config.memory :]
+            self._block = []
+        self.rounds = about["rounds"]
+
+
+def held_out(decision: str, share: float) -> bool:
+    """Whether a decision belongs to the judge and not to the learner: a property of its id, the same for ever."""
+    return int.from_bytes(blake2b(decision.encode(), digest_size=4).digest(), "little") < share * 2**32
