@@ -79,7 +79,7 @@ def test_fresh_items_are_only_the_fresh_ones_and_nobody_waits_for_ever():
 def test_a_blend_gives_each_source_its_share_best_first():
     features = catalogue(40)
     state = state_of(features, [1])
-    parts = [("a", Listed(features, list(range(0, 20))), 0.5), ("b", Listed(features, list(range(20, 40))), 0.25)]
+    parts = [("a", Listed(features, list(range(20))), 0.5), ("b", Listed(features, list(range(20, 40))), 0.25)]
     got = Blend(parts).retrieve(state, 9)
     assert got.positions.tolist() == [0, 1, 20, 2, 3, 21, 4, 5, 22]
     assert got.origin.tolist() == [0, 0, 1, 0, 0, 1, 0, 0, 1]

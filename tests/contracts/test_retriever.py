@@ -144,8 +144,6 @@ def test_retrieval_is_pure(name, history):
 
 
 def test_fewer_are_the_first_of_more(name):
-    if name.startswith("blend of"):
-        pytest.skip("a blend asks its parts for n, so a part that is a blend settles its own ties anew")
     features = catalogue(47)
     retriever = RETRIEVERS[name](features)
     state = state_of(features, [3, 9, 11])

@@ -9,6 +9,9 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from longgame.errors import StoreError
 from longgame.protocols import EventStore
 from longgame.store import open_store
 from longgame.store.sql import SqlStore
@@ -119,3 +122,8 @@ def test_a_log_opened_again_is_the_same_log(shared_url: str) -> None:
     third = open_store(shared_url)
     assert len(log(third)) == 4
     third.close()
+
+
+def test_a_database_that_the_server_does_not_have(server: str) -> None:
+    with pytest.raises(StoreError, match="does not exist; create it, or correct the URL"):
+        open_store(server.replace("/postgres?", "/nobody_made_this?"))

@@ -52,7 +52,10 @@ class ReinforceConfig:
     entropy: float = 1e-3
     """Weight of the entropy bonus over the candidates; keeps the policy from closing too early."""
     value_weight: float = 0.5
-    """Weight of the squared error of the state's value, in units of the return's variance."""
+    """Weight of the squared error of the state's value, relative to the variance of returns."""
+    trace: float = 0.2
+    """How far the future is the log's own and how far the learned value of the next state, in [0, 1]: 1 is the
+    Monte Carlo return of the paper, 0 one step of temporal difference. In between is less noise for some bias."""
     discount_future: bool = True
     """False ignores everything after the slate: a myopic learner, the baseline to beat."""
     explore: Exploration = field(default_factory=Exploration)
@@ -62,6 +65,8 @@ class ReinforceConfig:
     def __post_init__(self) -> None:
         if self.learning_rate <= 0 or self.ratio_cap <= 0 or self.top_k < 0 or self.entropy < 0:
             raise ConfigError(f"ReinforceConfig: learning_rate and ratio_cap above 0, top_k and entropy not below, got {self}")
+        if not 0 <= self.trace <= 1:
+            raise ConfigError(f"ReinforceConfig.trace: must lie in [0, 1], got {self.trace}")
 
 
 class NetworkPolicy:
@@ -94,6 +99,7 @@ class Reinforce:
         if start is not None:
             from_arrays(self._network, start)
         self._network.eval()
+        self._scale = 0.0
         # foreach=False: one order of additions, so that resuming equals never stopping to the last bit
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.learning_rate, foreach=False)
 
@@ -110,20 +116,13 @@ class Reinforce:
         filled = batch.action >= 0
         count = max(int(filled.sum()), 1)
 
-        worth = batch.reward.astype(np.float64)
-        if config.discount_future:
-            worth = worth + batch.future[:, None]
-        spread = max(float(worth[filled].std()), 1e-6) if filled.any() else 1.0
-        advantage = (worth - value.detach().numpy()[:, None] * spread) / spread
+        value_loss, advantage = self._advantage(batch, value, filled)
         logged = np.log(batch.propensity)
         ratio = np.exp(
             np.minimum(slot_log_probs(held, batch.allowed, batch.action, explore) - logged, np.log(config.ratio_cap))
         )
         weight = np.where(filled, ratio * self._top_k(held, batch) * advantage, 0.0)
         gradient = slot_log_prob_gradient(held, batch.allowed, batch.action, explore, weight) / count
-
-        target = (worth * filled).sum(axis=1) / np.maximum(filled.sum(axis=1), 1) / spread
-        value_loss = ((value - torch.from_numpy(target.astype(np.float32))) ** 2).mean()
         entropy = _entropy(scores, torch.from_numpy(batch.mask))
         self._optimizer.zero_grad()
         # Ascend the return: the formula's own gradient goes in at the scores, the two torch losses join it below.
@@ -141,6 +140,29 @@ class Reinforce:
             "entropy": float(entropy.detach()),
         }
 
+    def _advantage(self, batch: Batch, value: torch.Tensor, filled: Bool) -> tuple[torch.Tensor, F64]:
+        """The loss of the state's value, and how much better each slot did than was to be expected, (B, K).
+
+        The value foretells the slate's reward and the future after it, in units of ``_scale``. A slot answers for its
+        own reward and for the future, which is the whole slate's doing; what is taken off is a baseline.
+        """
+        reward = np.where(filled, batch.reward, 0.0).astype(np.float64)
+        slate = reward.sum(axis=1)
+        own = reward - reward.sum() / max(int(filled.sum()), 1)
+        if not self.config.discount_future:
+            return (value**2).mean() * 0.0, own / max(float(own[filled].std()) if filled.any() else 0.0, 1e-6)
+        worth = slate + batch.future
+        spread = float(worth.std())
+        self._scale = spread if self._scale == 0.0 else 0.99 * self._scale + 0.01 * spread
+        scale = max(self._scale, 1e-6)
+        loss = ((value - torch.from_numpy((worth / scale).astype(np.float32))) ** 2).mean()
+        with torch.no_grad():
+            after = self._network.value(self._network.user(batch.next_state)).numpy().astype(np.float64) * scale
+        tail = self.config.trace * batch.future + (1 - self.config.trace) * batch.discount * after
+        expected = value.detach().numpy() * scale - slate.mean()
+        advantage = own + (tail - expected)[:, None]
+        return loss, advantage / max(float(advantage[filled].std()) if filled.any() else 0.0, 1e-6)
+
     def _top_k(self, scores: F32, batch: Batch) -> F64:
         """(B, K) lambda_K of each pick, from its probability in the first slot."""
         k = self.config.top_k or batch.action.shape[1]
@@ -150,11 +172,13 @@ class Reinforce:
         return out
 
     def state_dict(self) -> Arrays:
-        return {**to_arrays(self._network, "network."), **optimizer_arrays(self._optimizer)}
+        scale = {"scale": np.array([self._scale])}
+        return {**to_arrays(self._network, "network."), **optimizer_arrays(self._optimizer), **scale}
 
     def load_state_dict(self, state: Arrays) -> None:
         from_arrays(self._network, state, "network.")
         load_optimizer(self._optimizer, state)
+        self._scale = float(state["scale"][0])
 
 
 def _entropy(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -9,9 +9,18 @@ from pathlib import Path
 
 from longgame.errors import ConfigError, DataError
 
-_USER = "user userid useridx uid customer customerid customernumber visitor visitorid reviewerid client clientid member memberid account accountid person personid cookie cookieid session sessionid"
-_ITEM = "item itemid iid product productid productcode asin movie movieid film filmid sku article articleid video videoid content contentid post postid news newsid book bookid isbn track trackid song songid artist artistid parentasin"
-_AT = "at timestamp time ts datetime date eventtime eventtimestamp createdat created occurredat unixreviewtime unixtime reviewtime"
+_USER = (
+    "user userid useridx uid customer customerid customernumber visitor visitorid reviewerid client clientid "
+    "member memberid account accountid person personid cookie cookieid session sessionid"
+)
+_ITEM = (
+    "item itemid iid product productid productcode asin parentasin movie movieid film filmid sku article articleid "
+    "video videoid content contentid post postid news newsid book bookid isbn track trackid song songid artist artistid"
+)
+_AT = (
+    "at timestamp time ts datetime date eventtime eventtimestamp createdat created occurredat "
+    "unixreviewtime unixtime reviewtime"
+)
 
 KNOWN: dict[str, dict[str, str]] = {
     "events": {
@@ -31,6 +40,7 @@ KNOWN: dict[str, dict[str, str]] = {
 }
 """Table -> part -> the column names (lower case, letters and digits only) that are taken for it, the likeliest first."""
 NEEDED = {"events": ("user", "item", "at"), "items": ("item",), "users": ("user",)}
+_SAID = {"at": "time"}
 _SEVERAL = {"items": ("text",)}
 """Parts that may take several columns."""
 
@@ -44,22 +54,27 @@ def plain(name: str) -> str:
     return re.sub(r"[^0-9a-z]", "", name.lower())
 
 
-def parts(table: str, where: Path, columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Part -> its columns. Raises DataError if a needed part has none, ConfigError if the mapping names none that exists."""
+def parts(
+    table: str, where: Path, columns: Sequence[str], mapping: Mapping[str, str], *, timed: bool = True
+) -> dict[str, tuple[str, ...]]:
+    """Part -> its columns; without ``timed`` no column is the time.
+
+    Raises DataError if a needed part has none, ConfigError if the mapping names a column that is not there.
+    """
     found = _said(table, where, columns, mapping)
     taken = {column for names in found.values() for column in names}
     by_plain: dict[str, str] = {}
     for column in columns:
         by_plain.setdefault(plain(column), column)
     for part, known in KNOWN[table].items():
-        if part in found:
+        if part in found or (part == "at" and not timed):
             continue
         matches = [by_plain[name] for name in dict.fromkeys(known.split()) if name in by_plain]
         matches = [column for column in matches if column not in taken]
         if matches:
             found[part] = tuple(matches) if part in _SEVERAL.get(table, ()) else (matches[0],)
             taken.update(found[part])
-    missing = [part for part in NEEDED[table] if part not in found]
+    missing = [part for part in NEEDED[table] if part not in found and (timed or part != "at")]
     if missing:
         raise DataError(_missing(table, where, columns, missing, taken))
     return found
@@ -76,10 +91,17 @@ def _said(table: str, where: Path, columns: Sequence[str], mapping: Mapping[str,
         if absent and (owner or part in NEEDED[table]):
             near = difflib.get_close_matches(absent[0], columns, 1, 0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"{where}: --map {key}={wanted}: there is no column {absent[0]!r}, only {', '.join(columns)}{hint}")
+            raise ConfigError(
+                f"{where}: --map {key}={wanted}: there is no column {absent[0]!r}, only {', '.join(columns)}{hint}"
+            )
         if not absent:
             found[part] = names
     return found
+
+
+def has_part(part: str, columns: Sequence[str], table: str = "events") -> bool:
+    """Whether a column's name is one that is known for ``part``."""
+    return not {plain(column) for column in columns}.isdisjoint(KNOWN[table][part].split())
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
@@ -96,10 +118,15 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 
 def _missing(table: str, where: Path, columns: Sequence[str], missing: Sequence[str], taken: set[str]) -> str:
     free = [column for column in columns if column not in taken]
+    said = " or the ".join(_SAID.get(part, part) for part in missing)
     flags = [f"--map {part}={_nearest(table, part, free)}" for part in missing]
-    hint = "; a file without times needs --time-unit line (the order of the lines)" if "at" in missing else ""
+    hint = ""
+    if "at" in missing:
+        hint = "; a file without times needs --time-unit line (the order of the lines)"
+    elif missing == ["user"] and table == "events":
+        hint = "; a catalogue that has times must be called items, as in items.csv"
     return (
-        f"{where}: no column is known to be the {' or the '.join(missing)}; the columns are {', '.join(columns)}; "
+        f"{where}: no column is known to be the {said}; the columns are {', '.join(columns)}; "
         f"say which: {' '.join(flags)}{hint}"
     )
 
@@ -107,8 +134,6 @@ def _missing(table: str, where: Path, columns: Sequence[str], missing: Sequence[
 def _nearest(table: str, part: str, free: Sequence[str]) -> str:
     """The unused column whose name comes nearest to a known one, else a placeholder."""
     names = KNOWN[table][part].split()
-    score = {
-        column: max(difflib.SequenceMatcher(None, plain(column), name).ratio() for name in names) for column in free
-    }
+    score = {column: max(difflib.SequenceMatcher(None, plain(column), name).ratio() for name in names) for column in free}
     best = max(score, key=score.__getitem__, default=None)
     return best if best is not None and score[best] >= 0.6 else "COLUMN"

@@ -78,7 +78,8 @@ def find_encoding(path: Path, asked: str | None) -> str:
             raise DataError(f"{path}: {what}")
     if asked is not None:
         try:
-            return codecs.lookup(asked).name
+            known = codecs.lookup(asked).name
+            return "utf-8-sig" if known == "utf-8" and head.startswith(codecs.BOM_UTF8) else known
         except LookupError:
             raise ConfigError(f"encoding: Python knows no encoding {asked!r}; try utf-8, latin-1 or cp1252") from None
     return next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "utf-8")

@@ -17,7 +17,7 @@ _GOT = re.compile(r", got .*", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 
 
-class Reject(Exception):  # noqa: N818 - a signal inside this package, never seen by a caller
+class Reject(Exception):
     """One row is refused: its kind groups rows in the report, its reason shows the value, its mend says what to do.
 
     With ``fatal`` the row shows that the file as a whole was read wrongly, and nothing of it may be imported.

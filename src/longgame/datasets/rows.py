@@ -16,7 +16,7 @@ import orjson
 
 from longgame.datasets.files import find_encoding, name_of, reading
 from longgame.datasets.report import Reject
-from longgame.errors import DataError, MissingExtra
+from longgame.errors import ConfigError, DataError, MissingExtra
 
 SAMPLE = 1000
 """Rows from which a layout is judged."""
@@ -52,6 +52,8 @@ class RowFile:
 def open_rows(path: Path, *, encoding: str | None, separator: str | None, quote: bool, columns: tuple[str, ...]) -> RowFile:
     """The rows of ``path``, whose form is told by its ending. ``columns`` names those of a file without a header."""
     name = name_of(path)
+    if (separator or columns) and name.endswith((*PARQUET_ENDINGS, *JSON_ENDINGS)):
+        raise ConfigError(f"{path}: --separator and --columns are for delimited text; this form names its own columns")
     if name.endswith(PARQUET_ENDINGS):
         return _parquet(path)
     if name.endswith(JSON_ENDINGS):
@@ -76,13 +78,12 @@ def delimited(path: Path, encoding: str, separator: str, *, quote: bool, columns
 
 
 def _delimited_rows(path: Path, encoding: str, separator: str, quote: bool) -> Rows:
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
     with reading(path, encoding) as text:
         if len(separator) != 1:
             yield from ((n, line.rstrip("\r\n").split(separator)) for n, line in enumerate(text, 1) if line.strip())
             return
         line = 1
-        reader = csv.reader(text, delimiter=separator, quoting=quoting, strict=quote)
+        reader = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE, strict=quote)
         try:
             for row in reader:
                 if row:
@@ -100,7 +101,9 @@ def _header(path: Path, encoding: str, separator: str, quote: bool) -> tuple[str
         better = _better(path, encoding, quote)
         hint = f"; {better}" if better else f"; none of {', '.join(SEPARATORS.values())} gives more; say which with --separator"
         got = SEPARATORS.get(separator, repr(separator))
-        raise DataError(f"{path}: with the separator {got} there is one column, {names[0][:60]!r}{hint}" if names else f"{path}: empty")
+        raise DataError(
+            f"{path}: with the separator {got} there is one column, {names[0][:60]!r}{hint}" if names else f"{path}: empty"
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: the header names {', '.join(map(repr, twice))} more than once; rename all but one")
@@ -122,7 +125,9 @@ def _is_number(text: str) -> bool:
 
 def _widths(path: Path, encoding: str, separator: str, quote: bool) -> list[int]:
     try:
-        return [len(row) for _, row in islice(_delimited_rows(path, encoding, separator, quote), 20) if not isinstance(row, Reject)]
+        return [
+            len(row) for _, row in islice(_delimited_rows(path, encoding, separator, quote), 20) if not isinstance(row, Reject)
+        ]
     except DataError:
         if not quote:
             raise
@@ -156,7 +161,7 @@ def json_lines(path: Path, encoding: str | None = None) -> RowFile:
     trouble = ""
     with reading(path, encoding) as text:
         for line in islice(text, SAMPLE):
-            if line.lstrip().startswith("["):
+            if not names and line.lstrip().startswith("["):
                 raise DataError(f"{path}: a JSON array, not JSON Lines; write one object a line, for instance with jq -c '.[]'")
             found = _object(line)
             if isinstance(found, dict):

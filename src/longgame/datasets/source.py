@@ -18,7 +18,7 @@ from longgame.datasets.report import Count, Reject, Report
 from longgame.datasets.rows import Row, Rows
 from longgame.datasets.seen import Seen
 from longgame.errors import ConfigError, DataError, RecordError
-from longgame.types import Event, Item, ItemId, Record
+from longgame.types import Event, Item, Record, User
 
 _CHUNK = 8192
 _PREVIEW = 5
@@ -50,7 +50,9 @@ class Options:
         standard = Options()
         for option in fields(self):
             if option.name not in (*allowed, "known_items") and getattr(self, option.name) != getattr(standard, option.name):
-                raise ConfigError(f"{form} has a fixed layout: {option.name} does not apply; leave it out, or give --form table")
+                raise ConfigError(
+                    f"{form} has a fixed layout: {option.name} does not apply; leave it out, or give --form table"
+                )
 
 
 @dataclass(frozen=True)
@@ -108,18 +110,24 @@ class Source:
         Raises DataError where a file is not what it was taken for, also when all its rows are refused; call
         ``validate`` first and nothing is half imported. An item that only events name comes without text before them.
         """
-        items = set(self.known_items)
+        items, people = set(self.known_items), set[str]()
         placeholders = 0
         report.notes.extend(self.notes)
         for table in self.tables:
             for record in _records(table, self._file(table), report):
                 if isinstance(record, Item):
                     items.add(record.id)
+                elif isinstance(record, User):
+                    # A log that describes its visitors on every row would repeat each of them.
+                    if record.id in people:
+                        continue
+                    people.add(record.id)
                 elif isinstance(record, Event) and record.item not in items:
                     items.add(record.item)
                     placeholders += 1
                     report.records["Item"] += 1
-                    yield Item(ItemId(record.item), "")
+                    yield Item(record.item, "")
+                report.records[record.__class__.__name__] += 1
                 yield record
         if placeholders:
             report.notes.append(f"{placeholders:,} items are named only by events: added without text")
@@ -173,7 +181,7 @@ def _records(table: Table, file: str, report: Report) -> Iterator[Record]:
         count.read += 1
         try:
             if row.__class__ is Reject:
-                raise row  # type: ignore[misc]
+                raise row
             if check and len(row) != width:  # type: ignore[arg-type]
                 raise _wrong_width(len(row), width)  # type: ignore[arg-type]
             chunk.append((line, records(line, row)))  # type: ignore[arg-type]
@@ -208,9 +216,7 @@ def _deliver(
             report.reject(file, line, Reject(f"duplicate: {table.duplicate} as an earlier line", reason, _ONCE))
             continue
         count.accepted += 1
-        for record in made if isinstance(made, tuple) else (made,):
-            report.records[record.__class__.__name__] += 1
-            yield record
+        yield from made if isinstance(made, tuple) else (made,)
 
 
 _ONCE = "the first is kept; if both are meant, give each row an id of its own"
@@ -231,5 +237,3 @@ def _nothing(path: Path, file: str, report: Report, count: Count) -> str:
         if rejection.first and rejection.first[0][0] == file
     ]
     return f"{path}: all {count.read:,} rows are refused: {'; '.join(why)}"
-
-

@@ -10,7 +10,9 @@ usual padded batches.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
@@ -41,7 +43,7 @@ class MiniLM:
     """Texts -> (n, 384) unit rows, near in angle where they are near in meaning. English."""
 
     def __init__(self, precision: Literal["bfloat16", "float32"] = "bfloat16", threads: int = 1) -> None:
-        """``threads`` are torch's while it embeds; another busy process makes more than one slower than one.
+        """``threads`` blocks of texts are read at a time, each by one thread; the vectors are the same for any number.
 
         bfloat16 wants a processor that has it (AVX512-BF16, AMX, recent ARM) and is slow on others.
         """
@@ -71,10 +73,13 @@ class MiniLM:
         tokens = [tokenizer.encode(_utf8(text)).ids for text in texts]
         lengths = np.array([len(ids) for ids in tokens], np.int64)
         out = np.zeros((len(texts), WIDTH), np.float32)
-        with _threads(self._threads):
-            for rows in _blocks(lengths):
-                groups = [rows[lengths[rows] == length] for length in np.unique(lengths[rows])]
-                out[rows] = network.embed([np.array([tokens[row] for row in group], np.int64) for group in groups])
+
+        def read(rows: I64) -> None:
+            groups = [rows[lengths[rows] == length] for length in np.unique(lengths[rows])]
+            out[np.concatenate(groups)] = network.embed([np.array([tokens[row] for row in g], np.int64) for g in groups])
+
+        with _workers(self._threads) as run:
+            run(read, list(_blocks(lengths)))
         return out
 
     @cached_property
@@ -113,14 +118,22 @@ def _blocks(lengths: I64) -> Iterator[I64]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """torch's thread count within the block; it is the process's own before and after."""
+def _workers(count: int) -> Iterator[Callable[[Callable[[I64], None], Sequence[I64]], object]]:
+    """Runs a function over blocks, ``count`` at a time, each on one core. torch's own thread count is put back after.
+
+    Not OpenMP's threads: they wait for each other after every step, so that one other busy process makes two
+    of them slower than one. These share nothing and wait once, at the end.
+    """
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(1)
     try:
-        yield
+        if count == 1:
+            yield lambda work, blocks: deque(map(work, blocks), maxlen=0)
+        else:
+            with ThreadPoolExecutor(count, "minilm", lambda: torch.set_num_threads(1)) as pool:
+                yield lambda work, blocks: deque(pool.map(work, blocks), maxlen=0)
     finally:
         torch.set_num_threads(before)
 

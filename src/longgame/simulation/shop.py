@@ -65,13 +65,13 @@ class ShopConfig:
     """Log-odds of a click that full hype adds."""
     push: float = 1.0
     """Log-odds of a purchase after a click that full hype adds."""
-    memory: float = 0.25
+    memory: float = 0.35
     """Share of the way satisfaction moves towards the quality of what was bought, per purchase."""
     satiation: float = 1.5
     """Log-odds of a click a purchase takes from its category, halving every three days."""
-    visit: tuple[float, float] = (0.06, 0.75)
+    visit: tuple[float, float] = (0.04, 0.9)
     """Chance of a visit a day of a customer with satisfaction 0 and of one with satisfaction 1."""
-    leave: float = 0.10
+    leave: float = 0.2
     """Chance of leaving for good after a visit of a customer with satisfaction 0; none at 1."""
     seed: int = 0
     """Of the catalogue, not of the population."""
@@ -110,8 +110,8 @@ class Shop:
 
     @property
     def objective(self) -> Objective:
-        """A purchase is worth 1, however late in the month it comes: 7 % less a day."""
-        return Objective({"purchase": 1.0}, window=timedelta(hours=12), discount=0.93)
+        """A purchase is worth 1, however late in the month it comes: 10 % less a day."""
+        return Objective({"purchase": 1.0}, window=timedelta(hours=12), discount=0.9)
 
     def catalogue(self) -> Sequence[Item]:
         return self._items

@@ -130,10 +130,8 @@ class Postgres:
     def begin(self, connection: Connection) -> None:
         # Numbers are given in the order of commits only if one writer at a time has any: with two, a reader's
         # cursor passes the number that is still uncommitted and never comes back for it.
-        connection.execution_options(isolation_level="READ COMMITTED")
-        connection.exec_driver_sql(
-            f"SET LOCAL lock_timeout = {int(self._busy * 1000)}; SELECT pg_advisory_xact_lock({self.LOCK})"
-        )
+        wait = f"SET LOCAL lock_timeout = {int(self._busy * 1000)}"
+        connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED; {wait}; SELECT pg_advisory_xact_lock({self.LOCK})")
 
     def known(self, connection: Connection, source: str, keys: Collection[str]) -> list[Any]:
         return list(connection.exec_driver_sql(f"{source} = ANY(%s)", (list(keys),)))

@@ -1,0 +1,82 @@
+"""The command line. It registers commands and turns errors into one line and an exit code; ``commands`` does the work.
+
+Exit codes: 0 done, 1 it failed, 2 the input or the usage is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from longgame.commands import config, data, doctor, importing, understand
+from longgame.commands.terminal import Invocation, failed
+
+
+class _Group(TyperGroup):
+    """Commands whose errors are lines, not tracebacks."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            code = failed(error)
+            if code is None or (isinstance(ctx.obj, Invocation) and ctx.obj.debug):
+                raise
+            raise typer.Exit(code) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="longgame",
+    help="A self-hosted recommender that plays the long game.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+GROUPS = (
+    ("config", config.app),
+    ("data", data.app),
+)
+"""Groups of commands: one line registers each."""
+
+COMMANDS = (
+    ("doctor", doctor.doctor),
+    ("import", importing.import_),
+    ("understand", understand.understand),
+)
+"""Commands without a group: one line registers each."""
+
+for _name, _group in GROUPS:
+    app.add_typer(_group, name=_name)
+for _name, _command in COMMANDS:
+    app.command(_name)(_command)
+
+
+@app.callback()
+def _global(
+    ctx: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="Settings file; longgame.toml where none is named.")] = None,
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if version:
+        from longgame import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit()
+    ctx.obj = Invocation(config, debug)
+
+
+def main() -> None:
+    """The entry point of the ``longgame`` script."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)

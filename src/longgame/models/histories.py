@@ -1,0 +1,88 @@
+"""Histories as models are given them, (B, T) positions with -1 anywhere, in the shapes that models work on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from longgame.arrays import Interactions
+from longgame.shapes import check
+from longgame.types import F32, I64
+
+if TYPE_CHECKING:  # 90 ms of import that popularity and a look at the table need not pay
+    from scipy.sparse import csr_array
+
+TIE_BREAK = np.float32(1e-6)
+"""What the most popular item's popularity adds to a score: decides between items a model cannot tell apart."""
+
+
+def known(histories: I64, items: int) -> I64:
+    """(B, T) with -1 where the position is not one of the ``items`` the model was fitted on."""
+    check({}, ("histories", histories, "B T"))
+    return np.where((histories >= 0) & (histories < items), histories, -1)
+
+
+def packed(histories: I64) -> I64:
+    """(B, T), the padding moved to the front, the order of the rest kept.
+
+    >>> packed(np.array([[4, -1, 2, -1]]))
+    array([[-1, -1,  4,  2]])
+    """
+    return np.take_along_axis(histories, np.argsort(histories >= 0, axis=1, kind="stable"), axis=1)
+
+
+def recent(histories: I64, steps: int) -> I64:
+    """(B, T) -> (B, max(1, min(T, steps))): the last steps, padding in front, repeats in a row taken once.
+
+    >>> recent(np.array([[4, -1, 2, 2, 7]]), 3)
+    array([[4, 2, 7]])
+    """
+    if not histories.shape[1]:
+        return np.full((len(histories), 1), -1, np.int64)
+    out = packed(histories)
+    again = (out[:, 1:] == out[:, :-1]) & (out[:, 1:] >= 0)
+    if again.any():
+        out[:, 1:][again] = -1
+        out = packed(out)
+    return out[:, -steps:]
+
+
+def matrix(histories: I64, items: int, half_life: float = np.inf) -> csr_array:
+    """(B, T) -> sparse (B, I): 1 for the newest event, half of it ``half_life`` events earlier.
+
+    An item that occurs twice counts once, at its newest.
+    """
+    from scipy.sparse import csr_array
+
+    row, column = np.nonzero(histories >= 0)
+    item = histories[row, column]
+    count = np.bincount(row, minlength=len(histories))
+    end = np.cumsum(count)
+    age = end[row] - 1 - np.arange(len(row))
+    # The newest of each (row, item): the last one of equals in a stable order.
+    code = row * items + item
+    order = np.argsort(code, kind="stable")
+    newest = order[np.append(code[order][1:] != code[order][:-1], True)] if len(order) else order
+    weight = np.exp2(-age[newest] / half_life).astype(np.float32)
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(row[newest], minlength=len(histories)))])
+    return csr_array((weight, item[newest], bounds), shape=(len(histories), items))
+
+
+def seen_matrix(log: Interactions) -> csr_array:
+    """Sparse (U, I): 1 where the user has an event on the item, however many."""
+    from scipy.sparse import csr_array
+
+    ones = np.ones(len(log), np.float32)
+    # Copies: scipy sorts the columns of a row in place, and a log's order is what it is for.
+    out = csr_array((ones, log.item.copy(), log.offsets.copy()), shape=(len(log.users), len(log.items)))
+    out.sum_duplicates()
+    out.data[:] = 1.0
+    return out
+
+
+def popularity(log: Interactions) -> F32:
+    """(I,) events of each item, as a share of the most popular one's; zeros for an empty log."""
+    count = np.bincount(log.item, minlength=len(log.items))
+    out: F32 = (count / max(int(count.max(initial=0)), 1)).astype(np.float32)
+    return out

@@ -1,0 +1,131 @@
+"""Item-kNN for sequences: items that stand near each other in histories are neighbours, and recent history counts more.
+
+The cosine over users of Sarwar et al. (WWW 2001, section 3.1.1), with what sequences teach (the sequential rules of
+Ludewig and Jannach, UMUAI 2018): a pair counts less the more events lie between its two (``reach``) and less against
+the order in which they stood (``backward``), and an item of the history counts less the older it is (``half_life``).
+Sparse: memory grows with items times neighbours, and while fitting with the pairs that occur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from longgame.arrays import Interactions
+from longgame.errors import ConfigError
+from longgame.models.histories import TIE_BREAK, known, matrix, popularity, seen_matrix
+from longgame.types import F32, F64, I64
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_REACHES = 6
+"""Reaches away a pair counts 1/64: pairs farther apart are left out."""
+
+
+@dataclass(frozen=True)
+class ItemKNNConfig:
+    """Who is a neighbour, and how much of the history speaks."""
+
+    neighbours: int = 200
+    """Neighbours kept per item, and those tied with the last of them."""
+    half_life: float = 4.0
+    """Events after which an item of the history counts half."""
+    reach: float = 8.0
+    """Events apart at which a pair counts half; infinite: one meeting a user, however far apart and in any order."""
+    backward: float = 0.5
+    """What a pair counts for recommending the earlier item to who took the later one, in [0, 1]."""
+    shrinkage: float = 3.0
+    """Added to the cosine's denominator, so that a chance meeting of two rare items makes no neighbours."""
+
+    def __post_init__(self) -> None:
+        if self.neighbours < 1 or not min(self.half_life, self.reach) > 0:
+            raise ConfigError(f"ItemKNNConfig: neighbours, half_life and reach must be above 0, got {self}")
+        if not 0 <= self.backward <= 1 or not self.shrinkage >= 0:
+            raise ConfigError(f"ItemKNNConfig: backward in [0, 1] and shrinkage 0 or more, got {self}")
+
+
+class ItemKNN:
+    """Sparse item-item weights; where no neighbour speaks, popularity decides."""
+
+    name = "item-knn"
+
+    def __init__(self, config: ItemKNNConfig | None = None) -> None:
+        self.config = config or ItemKNNConfig()
+        self._load(np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.float32))
+
+    def fit(self, log: Interactions, features: F32) -> None:
+        pairs = (_meetings(log) if np.isinf(self.config.reach) else _pairs(log, self.config)).tocoo()
+        row, column = (axis.astype(np.int64) for axis in pairs.coords)
+        length = np.sqrt(np.bincount(log.item, minlength=len(log.items)))
+        cosine = pairs.data / (length[row] * length[column] + self.config.shrinkage)
+        keep = _largest(row, cosine, self.config.neighbours)
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(row[keep], minlength=len(log.items)))])
+        tie = TIE_BREAK * popularity(log)
+        self._load(cosine[keep].astype(np.float32), column[keep].astype(np.int64), bounds.astype(np.int64), tie)
+
+    def score(self, histories: I64) -> F32:
+        taken = matrix(known(histories, len(self._tie)), len(self._tie), self.config.half_life)
+        out: F32 = (taken @ self._near).toarray()
+        out += self._tie
+        return out
+
+    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        near = self._near
+        return {
+            "weight": near.data.copy(),
+            "neighbour": near.indices.astype(np.int64),
+            "bounds": near.indptr.astype(np.int64),
+            "tie": self._tie.copy(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        self._load(*(np.array(state[name]) for name in ("weight", "neighbour", "bounds", "tie")))
+
+    def _load(self, weight: F32, neighbour: I64, bounds: I64, tie: F32) -> None:
+        from scipy.sparse import csr_array
+
+        self._tie = tie  # (I,)
+        self._near = csr_array((weight, neighbour, bounds), shape=(len(tie), len(tie)))  # row: what was taken
+
+
+def _meetings(log: Interactions) -> csr_array:
+    """Sparse (I, I), zero diagonal: users who took both."""
+    from scipy.sparse import csr_array
+
+    taken = seen_matrix(log)
+    together = (taken.T @ taken).tocoo()
+    row, column = together.coords
+    other = row != column
+    return csr_array((together.data[other], (row[other], column[other])), shape=together.shape)
+
+
+def _pairs(log: Interactions, config: ItemKNNConfig) -> csr_array:
+    """Sparse (I, I), zero diagonal: a row's item and one that came after it, weighted by how soon, and the reverse."""
+    from scipy.sparse import csr_array
+
+    shape, user = (len(log.items), len(log.items)), log.user
+    after = csr_array(shape, dtype=np.float32)
+    longest = int(np.diff(log.offsets).max(initial=0))
+    for apart in range(1, min(longest, int(_REACHES * config.reach) + 1)):
+        first, second = log.item[:-apart], log.item[apart:]
+        pair = (user[apart:] == user[:-apart]) & (first != second)
+        weight = np.full(int(pair.sum()), np.exp2(-apart / config.reach), np.float32)
+        after = after + csr_array((weight, (first[pair], second[pair])), shape=shape)
+    return csr_array(after + config.backward * after.T)
+
+
+def _largest(row: I64, value: F64, count: int) -> I64:
+    """Indices, in order of row, of each row's ``count`` largest values and of those equal to the smallest of them.
+
+    Equals are kept or left together, so that no neighbour is one for its place in the catalogue.
+    """
+    order = np.lexsort((-value, row))
+    sizes = np.bincount(row)
+    start = np.concatenate([[0], np.cumsum(sizes)])[:-1]
+    last = np.minimum(start + count, start + sizes) - 1
+    bound = np.where(sizes > 0, value[order[np.minimum(last, len(order) - 1)]], 0.0) if len(order) else np.zeros(0)
+    return order[value[order] >= bound[row[order]]]

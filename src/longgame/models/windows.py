@@ -1,0 +1,89 @@
+"""A log cut into training windows for networks that read sequences, and the events held out to stop by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from longgame.arrays import Interactions
+from longgame.types import I64
+
+_JUDGES = 2000
+"""Users whose last event is held out, at most: enough for an error of about .005 on NDCG@10."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Each event of a log with the one before it: what a causal network reads and what it should have said."""
+
+    offsets: I64
+    """(U+1,) user u's rows are ``offsets[u]:offsets[u+1]``."""
+    before: I64
+    """(N,) position of the item before, -1 at the start of a history"""
+    target: I64
+    """(N,) position of the item that came"""
+
+
+def sequences(log: Interactions) -> Sequences:
+    """Repeats in a row count once, as they do when a state is read."""
+    user = log.user
+    fresh = np.append(True, (log.item[1:] != log.item[:-1]) | (user[1:] != user[:-1])) if len(log) else np.zeros(0, np.bool_)
+    log = log.select(fresh)
+    before = np.full(len(log), -1, np.int64)
+    before[1:] = log.item[:-1]
+    before[log.offsets[:-1][np.diff(log.offsets) > 0]] = -1
+    return Sequences(log.offsets, before, log.item)
+
+
+def batches(log: Sequences, steps: int, size: int, rng: np.random.Generator) -> Iterator[tuple[I64, I64]]:
+    """One pass over all events, each the target once: (B, L) items before and (B, L) targets, -1 padding at the end.
+
+    Histories are cut every ``steps`` events, at a place drawn anew each pass. Windows of like length share a batch.
+    """
+    start, end = _cuts(log.offsets, steps, rng)
+    order = rng.permutation(len(start))
+    near = 8 * size  # sort by length within a few batches' worth only: the rest of the order stays random
+    parts = [order[i : i + near] for i in range(0, len(order), near)]
+    order = np.concatenate([part[np.argsort((end - start)[part], kind="stable")] for part in parts])
+    firsts = np.arange(0, len(order), size)
+    for first in rng.permutation(firsts).tolist():
+        rows = order[first : first + size]
+        place = start[rows, None] + np.arange((end - start)[rows].max())
+        inside = place < end[rows, None]
+        place = np.where(inside, place, 0)
+        yield np.where(inside, log.before[place], -1), np.where(inside, log.target[place], -1)
+
+
+def _cuts(offsets: I64, steps: int, rng: np.random.Generator) -> tuple[I64, I64]:
+    """Bounds (W,), (W,) of windows of at most ``steps`` rows that cover each user's rows once."""
+    length = np.diff(offsets)
+    # The first window of a history longer than one window is cut short by the draw; a shorter history stays whole.
+    first = np.where(length > steps, rng.integers(1, steps + 1, len(length)), steps)
+    count = np.where(length > 0, 1 + np.maximum(0, -(-(length - first) // steps)), 0)
+    user = np.repeat(np.arange(len(length)), count)
+    number = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
+    low = np.where(number == 0, 0, first[user] + (number - 1) * steps)
+    high = np.minimum(first[user] + number * steps, length[user])
+    return offsets[user] + low, offsets[user] + high
+
+
+def held_out(log: Interactions, rng: np.random.Generator) -> tuple[Interactions, I64, I64]:
+    """The log without the last event of some users, their histories (n, T) before it and that event's item (n,).
+
+    Users need two events, and the last one must be new to them: seen items are left out of the ranking.
+    """
+    length = np.diff(log.offsets)
+    last = log.offsets[1:] - 1
+    users = np.flatnonzero(length >= 2)
+    users = np.array([u for u in users.tolist() if log.item[last[u]] not in log.history(u)[:-1]], np.int64)
+    users = np.sort(rng.permutation(users)[:_JUDGES])
+    keep = np.ones(len(log), np.bool_)
+    keep[last[users]] = False
+    longest = int(length[users].max(initial=1)) - 1
+    histories = np.full((len(users), longest), -1, np.int64)
+    for row, user in enumerate(users.tolist()):
+        history = log.history(user)[:-1]
+        histories[row, longest - len(history) :] = history
+    return log.select(keep), histories, log.item[last[users]]

@@ -1,0 +1,190 @@
+"""What the server does, without HTTP: a decision is made from the log, is durable, and only then an answer.
+
+It has no clock and starts no thread; ``http`` does both. :meth:`Service.recommend` is the whole flow in order. The edge
+calls its two halves, :meth:`Service.decide` and :meth:`Service.keep`, from where each belongs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from longgame.errors import LonggameError, RecordError
+from longgame.protocols import EventStore
+from longgame.recommender import Recommender
+from longgame.state import events_read
+from longgame.types import Decision, DecisionId, Event, Item, ItemId, Request, User, UserId
+
+REMEMBERED = 20_000
+"""Newest decisions whose slates are kept in memory, so that feedback on them need not ask the store."""
+
+
+class RequestConflict(RecordError):
+    """A request id is used again for another request."""
+
+
+class NotReady(LonggameError):
+    """No recommender is loaded yet."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """A recommender and where it came from, replaced as one."""
+
+    recommender: Recommender
+    snapshot: int = 0
+    """Its number in the registry; 0 if it came from elsewhere."""
+    proof: Mapping[str, Any] = field(default_factory=dict)
+    """What the gate said when it was published."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one row of a batch."""
+
+    status: Literal["accepted", "duplicate", "rejected"]
+    reason: str = ""
+    """Why it was rejected: where, what, how to mend it."""
+
+
+ACCEPTED, DUPLICATE = Outcome("accepted"), Outcome("duplicate")
+
+
+@dataclass(frozen=True, slots=True)
+class _Slate:
+    """As much of a decision as feedback is held against."""
+
+    user: UserId
+    shown: tuple[ItemId, ...]
+
+
+class Service:
+    """One log and one recommender at a time. Safe to call from several threads."""
+
+    def __init__(self, store: EventStore, live: Live | None = None, history: int = 200) -> None:
+        """``history``: newest events of a user that guards see; the state never gets fewer than it looks at."""
+        self.store = store
+        self._live = live
+        self._history = history
+        self._slates: OrderedDict[str, _Slate] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def live(self) -> Live | None:
+        """What decides now."""
+        return self._live
+
+    def swap(self, live: Live) -> None:
+        """Decide with ``live`` from now on. A request that is under way ends with the one it began with."""
+        self._live = live  # one reference: a reader has the old one or the new one, whole
+
+    def recommend(self, request: Request) -> Decision:
+        """The slate for ``request``, durable when it returns. The same id again gives the same decision."""
+        return self.keep(self.decide(request))
+
+    def decide(self, request: Request) -> Decision:
+        """A decision that is not in the log yet, or the one that is, where none can be made now.
+
+        Raises NotReady without a recommender and RecordError where the request does not suit it.
+        """
+        live = self._live
+        try:
+            if live is None:
+                raise NotReady("recommend: no policy is published yet; run `longgame train`, or wait for the learner")
+            limit = max(self._history, events_read(live.recommender.steps))
+            return live.recommender.decide(request, self.store.history(request.user, request.at, limit))
+        except (RecordError, NotReady):
+            # A retry is answered from the log even if today's recommender would not take it.
+            known = self.store.decision(DecisionId(request.id))
+            if known is None:
+                raise
+            return _matching(known, request)
+
+    def keep(self, decision: Decision) -> Decision:
+        """Make ``decision`` durable and return it; or, where its id is taken, the decision that the log holds.
+
+        Raises RequestConflict where that one answers another request.
+        """
+        if not self.store.put([decision])[0]:
+            known = self.store.decision(decision.id)
+            if known is None:
+                raise RequestConflict(f"Request.id {decision.id!r}: the log cannot find its decision; send another id")
+            decision = _matching(known, decision.request)
+        self._remember(decision)
+        return decision
+
+    def feedback(self, events: Sequence[Event]) -> list[Outcome]:
+        """Append events; what became of each. Those that fit are durable when it returns, whatever the others are.
+
+        Feedback names a decision of the same user and an item that it showed; its slot may be left out.
+        """
+        outcomes: list[Outcome] = []
+        fit: list[Event] = []
+        slates: dict[str, _Slate | None] = {}
+        for event in events:
+            try:
+                fit.append(self._placed(event, slates))
+                outcomes.append(ACCEPTED)
+            except RecordError as error:
+                outcomes.append(Outcome("rejected", str(error)))
+        new = iter(self.store.put(fit)) if fit else iter(())
+        return [o if o is not ACCEPTED else ACCEPTED if next(new) else DUPLICATE for o in outcomes]
+
+    def upsert(self, records: Iterable[Item | User]) -> list[Outcome]:
+        """Write items or users anew; "duplicate" where the log already holds the same contents."""
+        return [ACCEPTED if new else DUPLICATE for new in self.store.put(records)]
+
+    def _placed(self, event: Event, slates: dict[str, _Slate | None]) -> Event:
+        """The event with its slot, held against the decision it names. Raises RecordError where it does not fit."""
+        if event.decision is None:
+            return event
+        where = f"Event {event.id!r}"
+        if event.decision not in slates:
+            slates[event.decision] = self._slate(event.decision)
+        slate = slates[event.decision]
+        if slate is None:
+            raise RecordError(
+                f"{where} decision: the log holds no decision {event.decision!r}; "
+                "send the id of an answered request, or leave it out"
+            )
+        if slate.user != event.user:
+            raise RecordError(f"{where} user: decision {event.decision!r} was made for {slate.user!r}, got {event.user!r}")
+        if event.item not in slate.shown:
+            raise RecordError(
+                f"{where} item: decision {event.decision!r} did not show {event.item!r}; "
+                "leave decision and slot out if the user found it elsewhere"
+            )
+        slot = slate.shown.index(event.item)
+        if event.slot is None:
+            return replace(event, slot=slot)
+        if event.slot != slot:
+            raise RecordError(f"{where} slot: {event.item!r} was in slot {slot} of {event.decision!r}, got {event.slot}")
+        return event
+
+    def _slate(self, id: DecisionId) -> _Slate | None:
+        slate = self._slates.get(id)
+        if slate is None:
+            decision = self.store.decision(id)
+            return None if decision is None else self._remember(decision)
+        return slate
+
+    def _remember(self, decision: Decision) -> _Slate:
+        slate = _Slate(decision.request.user, decision.shown)
+        with self._lock:
+            self._slates[decision.id] = slate
+            if len(self._slates) > REMEMBERED:
+                self._slates.popitem(last=False)
+        return slate
+
+
+def _matching(known: Decision, request: Request) -> Decision:
+    """The decision in the log, if it answers ``request``: a retry may name another time, and nothing else."""
+    asked, before = replace(request, at=known.request.at), known.request
+    if asked != before:
+        names = [name for name in ("user", "k", "context", "surface") if getattr(asked, name) != getattr(before, name)]
+        told = ", ".join(f"{name} {getattr(before, name)!r} and now {getattr(asked, name)!r}" for name in names)
+        raise RequestConflict(f"Request.id {request.id!r}: is taken by another request, with {told}; give each its own id")
+    return known

@@ -1,0 +1,244 @@
+"""What an operator may set: one typed tree with its defaults.
+
+The line below a field is its meaning wherever it is shown; ``docs/configuration.md`` is rendered from it. How values get
+in is ``load``'s work, how they are shown ``show``'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from longgame.types import Objective
+
+SOURCES = ("popularity", "item-knn", "ease", "sequence", "near", "fresh")
+"""Where candidates can come from: fitted models, vectors near the history, items nobody has met."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(value: object) -> timedelta:
+    """ "30m", "12h", "1h30m", "7d" or a number of seconds; ValueError for anything else.
+
+    >>> duration("1h30m")
+    datetime.timedelta(seconds=5400)
+    """
+    if isinstance(value, timedelta):
+        return value
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return timedelta(seconds=value)
+        if isinstance(value, str) and re.fullmatch(r"(\d+[smhd])+", value):
+            return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhd])", value)))
+    except (OverflowError, ValueError):
+        pass
+    raise ValueError('must be a number of seconds or text such as "30m", "12h" or "7d"')
+
+
+def duration_text(span: timedelta) -> str:
+    """The shortest text that :func:`duration` reads back.
+
+    >>> duration_text(timedelta(minutes=90))
+    '90m'
+    """
+    seconds = span.total_seconds()
+    unit = next((u for u in "dhm" if seconds % _UNITS[u] == 0 and seconds), "s")
+    return f"{seconds / _UNITS[unit]:g}{unit}"
+
+
+def _positive(span: timedelta) -> timedelta:
+    if span <= timedelta(0):
+        raise ValueError("must be longer than nothing")
+    return span
+
+
+def _shares(shares: Mapping[str, float]) -> Mapping[str, float]:
+    for name, share in shares.items():
+        if name not in SOURCES:
+            raise ValueError(f"there is no source {name!r}, only {', '.join(SOURCES)}")
+        if not 0 <= share < float("inf"):
+            raise ValueError(f"the share of {name!r} must be 0 or more, got {share}")
+    if not any(shares.values()):
+        raise ValueError("at least one source needs a share above 0")
+    return shares
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(_positive)]
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """One table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Store(Section):
+    """The log of everything that happened."""
+
+    url: str = "sqlite:///longgame.db"
+    """Where the log lives: sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE, or memory: (forgotten at the end)."""
+
+
+class Data(Section):
+    """Files that longgame makes and can make again."""
+
+    folder: str = ".longgame"
+    """Vectors, checkpoints, fetched data sets and published policies; relative to the folder the command runs in."""
+
+
+class Language(Section):
+    """How item texts are read."""
+
+    model: Literal["minilm", "hashing"] = "minilm"
+    """minilm is a real sentence encoder (extra `language`); hashing needs no download and knows only spelling."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Of minilm: bfloat16 is three times as fast on processors that have it, and slow on others."""
+    threads: Count = 1
+    """Threads while reading; another busy process makes more than one slower than one."""
+    width: Annotated[int, Field(ge=2)] = 64
+    """Numbers in an item vector: minilm's are projected down to it."""
+
+
+class ObjectiveSection(Section):
+    """What counts, for how long, and how far ahead."""
+
+    rewards: Mapping[str, float] = Field(default={"click": 1.0}, min_length=1)
+    """Reward per kind of event; a kind that is not named counts nothing."""
+    by_value: Texts = ()
+    """Kinds whose reward is multiplied by the event's value (a price, seconds watched)."""
+    floor: Mapping[str, float] = {}
+    """Smallest value at which a kind counts at all: { rating = 4.0 }."""
+    window: Duration = timedelta(hours=1)
+    """How long after a decision its feedback counts."""
+    discount: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """What a reward a day later is worth now; 0 looks no further than the window."""
+
+    def build(self) -> Objective:
+        """The noun that learning and evaluation use."""
+        return Objective(dict(self.rewards), frozenset(self.by_value), self.window, self.discount, dict(self.floor))
+
+
+class Retrieval(Section):
+    """Which items a decision chooses from."""
+
+    candidates: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Items retrieved for a request, before guards."""
+    shares: Annotated[Mapping[str, float], AfterValidator(_shares)] = {"ease": 4.0, "item-knn": 2.0, "near": 2.0, "fresh": 1.0}
+    """Turns each source gets in the blend: popularity, item-knn, ease, sequence, near, fresh. Naming one replaces all."""
+
+
+class PolicySection(Section):
+    """What decides, and how much it explores."""
+
+    algorithm: Literal["reinforce", "linear-thompson"] = "reinforce"
+    """reinforce is a network trained on returns; linear-thompson a Bayesian linear bandit, myopic."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Scores are divided by it before the draw; towards 0 the best score always wins."""
+    uniform: Share = 0.05
+    """Share of each pick drawn uniformly: a floor under every propensity."""
+    steps: Count = 50
+    """History steps the policy sees."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Of reinforce."""
+    ratio_cap: Annotated[float, Field(gt=0)] = 10.0
+    """Largest importance ratio of a slot; smaller is less variance and more bias."""
+    entropy: Annotated[float, Field(ge=0)] = 1e-3
+    """Weight of the entropy bonus; keeps the policy from closing too early."""
+    seed: int = 0
+    """Every draw is derived from it and the request's id."""
+
+
+class Guards(Section):
+    """Rules that no policy can break."""
+
+    already_seen: bool = True
+    """Leave out what is in the user's history, as far back as serve.history."""
+    seen_kinds: Texts = ()
+    """Kinds of event that make an item seen; empty means all."""
+    blocklist: Texts = ()
+    """Ids of items never to show."""
+    at_most: Mapping[str, Count] = {}
+    """Attribute to how many items of a slate may share its value: { category = 3 }."""
+    in_stock: str = ""
+    """Attribute that says whether an item can be had: false, 0, "out" or "no" leaves it out. Empty: no such rule."""
+
+
+class LearnerSection(Section):
+    """The background learner."""
+
+    enabled: bool = True
+    """Whether `longgame serve` learns from feedback beside the server."""
+    poll: Duration = timedelta(seconds=5)
+    """How long it waits where the log has nothing new."""
+    block: Count = 128
+    """Decisions with their feedback that make one round."""
+    updates: Count = 8
+    """Updates a round."""
+    batch: Count = 256
+    """Decisions an update."""
+    memory: Count = 100_000
+    """Newest decisions kept to learn from and to judge by."""
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.33
+    """Share of decisions never learned from, only judged by."""
+
+
+class GateSection(Section):
+    """The proof a policy needs before it goes live."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Of the interval whose lower bound must clear the margin."""
+    min_effective_n: Annotated[float, Field(ge=0)] = 100.0
+    """Effective sample size below which nothing is published."""
+    margin: float = 0.0
+    """What the lower bound of the gain must exceed, in units of reward."""
+
+
+class Serve(Section):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. The server has no login of its own: keep it behind your proxy."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port to listen on; 0 takes any free one."""
+    history: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Newest events of a user that a decision reads; at least four times policy.steps is read."""
+    max_k: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Most slots a request may ask for."""
+    max_batch: Annotated[int, Field(ge=1)] = 10_000
+    """Most rows in one call."""
+    max_body: Annotated[int, Field(ge=1024)] = 16_000_000
+    """Most bytes in one call."""
+    ahead: Duration = timedelta(minutes=5)
+    """How far the clock of a caller may run ahead of the server's; later times are refused."""
+    reload: Duration = timedelta(seconds=1)
+    """How often the server looks for a newly published policy."""
+
+
+class Context(Section):
+    """Numbers that describe the moment of a request."""
+
+    names: Texts = ()
+    """Their names, in order; a request gives exactly these."""
+
+
+class Settings(Section):
+    """Everything, with its defaults."""
+
+    store: Store = Store()
+    data: Data = Data()
+    language: Language = Language()
+    objective: ObjectiveSection = ObjectiveSection()
+    retrieval: Retrieval = Retrieval()
+    policy: PolicySection = PolicySection()
+    guards: Guards = Guards()
+    learner: LearnerSection = LearnerSection()
+    gate: GateSection = GateSection()
+    serve: Serve = Serve()
+    context: Context = Context()

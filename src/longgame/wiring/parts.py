@@ -1,0 +1,161 @@
+"""The parts of a recommender: made from a log, written to the registry, and read back as the same objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from longgame.algorithms.linear_thompson import LinearThompsonConfig, LinearThompsonPolicy
+from longgame.algorithms.rank import RankPolicy
+from longgame.algorithms.reinforce import NetworkPolicy
+from longgame.arrays import Interactions
+from longgame.artefacts import Arrays, digest
+from longgame.errors import ArtefactError
+from longgame.guards import AlreadySeen, AtMost, Blocklist, InStock
+from longgame.language import Features, Projection, reduce
+from longgame.models import MODELS
+from longgame.models.sequence import SequenceConfig, SequenceModel
+from longgame.networks import NetworkConfig
+from longgame.protocols import Guard, Model, Policy, Retriever, SlateRule
+from longgame.retrieval.ann import choose_index
+from longgame.retrieval.blend import Blend
+from longgame.retrieval.sources import FreshRetriever, ModelRetriever, VectorRetriever
+from longgame.settings import Settings
+from longgame.types import Item, ItemId
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Text vectors -> item vectors: the projection and the supervised model that learned from the log.
+
+    It is the recipe of the features: the same for every item, also for one that comes tomorrow.
+    """
+
+    text: str
+    """Version of the text vectors it reads."""
+    projection: Projection
+    sequence: SequenceModel
+
+    @staticmethod
+    def fit(text: Features, log: Interactions, width: int, config: SequenceConfig) -> Reader:
+        projection = reduce(text, min(width, text.width, max(len(text), 1)))
+        sequence = SequenceModel(config)
+        sequence.fit(log, projection.apply(text.vectors))
+        return Reader(text.version, projection, sequence)
+
+    def features(self, text: Features) -> Features:
+        """Vectors of the whole catalogue, the items it was fitted on first."""
+        if text.version != self.text:
+            raise ArtefactError(f"features: were learned on text vectors {self.text}, got {text.version}; run `longgame train`")
+        return Features(self.version, text.ids, self.sequence.item_vectors(self.projection.apply(text.vectors)))
+
+    @property
+    def version(self) -> str:
+        return f"{self.text}+{self.projection.version}+sequence-{digest(self.sequence.state_dict())}"
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        learned = {f"sequence.{k}": v for k, v in self.sequence.state_dict().items()}
+        return {"projection.mean": self.projection.mean, "projection.matrix": self.projection.matrix, **learned}
+
+
+def features_part(reader: Reader, features: Features) -> tuple[Arrays, Mapping[str, Any]]:
+    """Arrays and JSON of a catalogue's vectors and of the reader that made them."""
+    about = {"text": reader.text, "config": asdict(reader.sequence.config), "version": features.version, "ids": features.ids}
+    return {**reader.arrays(), "vectors": features.vectors}, about
+
+
+def load_features(arrays: Arrays, about: Mapping[str, Any]) -> tuple[Reader, Features]:
+    """The inverse of :func:`features_part`."""
+    sequence = SequenceModel(SequenceConfig(**about["config"]))
+    sequence.load_state_dict({k.removeprefix("sequence."): v for k, v in arrays.items() if k.startswith("sequence.")})
+    reader = Reader(about["text"], Projection(arrays["projection.mean"], arrays["projection.matrix"]), sequence)
+    return reader, Features(about["version"], tuple(ItemId(i) for i in about["ids"]), np.array(arrays["vectors"], np.float32))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Fitted models and shares: what a retriever is made of, whatever the catalogue has grown to since."""
+
+    models: Mapping[str, Model]
+    shares: Mapping[str, float]
+    fresh: np.ndarray[Any, np.dtype[np.int64]]
+    """(n,) positions without an event when the models were fitted"""
+    known: int
+    """Items the models were fitted on."""
+
+    @staticmethod
+    def fit(log: Interactions, text: Features, shares: Mapping[str, float]) -> Sources:
+        wanted = [name for name, share in shares.items() if share > 0]
+        models = {name: MODELS[name]() for name in wanted if name in MODELS and name != "sequence"}
+        models.setdefault("popularity", MODELS["popularity"]())  # what a user without history gets
+        for model in models.values():
+            model.fit(log, text.vectors)
+        met = np.bincount(log.item, minlength=len(log.items)) > 0
+        return Sources(models, {n: shares[n] for n in wanted}, np.flatnonzero(~met), len(log.items))
+
+    def retriever(self, features: Features, sequence: Model) -> Retriever:
+        """The blend over ``features``, which begin with the catalogue the models know."""
+        fresh = np.concatenate([self.fresh, np.arange(self.known, len(features))])
+        parts: list[tuple[str, Retriever, float]] = []
+        for name, share in {"popularity": min(self.shares.values()) / 4, **self.shares}.items():
+            if name == "near":
+                parts.append((name, VectorRetriever(features, choose_index(features.vectors)), share))
+            elif name == "fresh":
+                parts.append((name, FreshRetriever(features, fresh), share))
+            else:
+                parts.append((name, ModelRetriever({**self.models, "sequence": sequence}[name], features), share))
+        return Blend(parts)
+
+    def part(self) -> tuple[Arrays, Mapping[str, Any]]:
+        """Arrays and JSON of the fitted models."""
+        arrays = {f"{name}.{key}": a for name, model in self.models.items() for key, a in model.state_dict().items()}
+        return {**arrays, "fresh": self.fresh}, {"models": list(self.models), "shares": dict(self.shares), "known": self.known}
+
+    @staticmethod
+    def load(arrays: Arrays, about: Mapping[str, Any]) -> Sources:
+        """The inverse of :meth:`part`."""
+        models = {}
+        for name in about["models"]:
+            models[name] = MODELS[name]()
+            models[name].load_state_dict({k.removeprefix(f"{name}."): v for k, v in arrays.items() if k.startswith(f"{name}.")})
+        return Sources(models, about["shares"], np.array(arrays["fresh"], np.int64), about["known"])
+
+
+def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
+    """The policy that ``policy.about()`` and ``policy.state_dict()`` describe."""
+    kind = about.get("kind")
+    if kind == "network":
+        return NetworkPolicy(NetworkConfig(**about["network"]), arrays, about["name"])
+    if kind == "linear-thompson":
+        return LinearThompsonPolicy(LinearThompsonConfig(**about["config"]), np.array(arrays["draws"], np.float32))
+    if kind == "rank":
+        return RankPolicy(about["sharpness"])
+    raise ArtefactError(f"policy: longgame knows no policy of kind {kind!r}; it is of another version")
+
+
+def policy_network(reader: Reader, context: int) -> tuple[NetworkConfig, Arrays]:
+    """The network of the supervised model as the start of a policy, with room for ``context`` features.
+
+    The weights of the context start at zero, so the policy begins as the supervised model, whatever the context.
+    """
+    config = replace(reader.sequence.config.network(), context=context, dropout=0.0)
+    arrays = dict(reader.sequence.network_arrays())
+    if context:
+        arrays["context.weight"] = np.zeros((config.hidden, context), np.float32)
+    return config, arrays
+
+
+def guards_of(settings: Settings, items: Sequence[Item]) -> tuple[tuple[Guard, ...], tuple[SlateRule, ...]]:
+    """The rules of the settings, over the catalogue in its order."""
+    s = settings.guards
+    guards: list[Guard] = []
+    if s.already_seen:
+        guards.append(AlreadySeen(frozenset(s.seen_kinds) or None))
+    if s.blocklist:
+        guards.append(Blocklist(ItemId(i) for i in s.blocklist))
+    if s.in_stock:
+        guards.append(InStock(items, s.in_stock))
+    return tuple(guards), tuple(AtMost(items, name, limit) for name, limit in s.at_most.items())

@@ -1,0 +1,202 @@
+"""The log -> a recommender that is proven and live: read, fit, learn, judge, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
+from longgame.algorithms.reinforce import NetworkPolicy, Reinforce, ReinforceConfig
+from longgame.arrays import Interactions
+from longgame.artefacts import Arrays
+from longgame.errors import ConfigError
+from longgame.language import Features
+from longgame.learning.batches import Trajectories, batches, trajectories
+from longgame.learning.gate import Verdict
+from longgame.learning.join import Join
+from longgame.learning.learner import held_out
+from longgame.learning.loop import train as run
+from longgame.learning.offpolicy import Replay
+from longgame.learning.publish import Snapshot
+from longgame.models.sequence import SequenceConfig
+from longgame.networks import NetworkConfig
+from longgame.protocols import Algorithm, Policy
+from longgame.recommender import Recommender
+from longgame.rng import derive
+from longgame.settings import Settings
+from longgame.types import I64
+from longgame.wiring.parts import Reader, Sources, policy_network
+from longgame.wiring.workspace import Loaded, Workspace, exploration, gate
+
+Say = Callable[[str], None]
+"""Takes a line for people about what was just done."""
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What training did."""
+
+    items: int
+    events: int
+    decisions: int
+    """Logged decisions with their feedback window closed."""
+    learned: int
+    """Of those, how many were learned from."""
+    policy: str
+    """The candidate."""
+    published: Snapshot | None
+    reason: str
+    """Why it was published, or why not."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of the last update."""
+
+
+def train(ws: Workspace, epochs: int = 3, force: bool = False, say: Say = lambda line: None) -> TrainReport:
+    """Fit candidates and the supervised network on the log, learn from its decisions, and publish what is proven.
+
+    Without decisions in the log the supervised policy is all there is: it goes live where nothing is yet. Against a live
+    policy only the gate decides, unless ``force``. A training that was stopped continues at its last epoch.
+    """
+    text = ws.text()
+    log = ws.interactions(text)
+    say(f"{len(text):,} items, {len(log):,} events of {len(log.users):,} users")
+    reader, features, sources = fit(ws.settings, text, log, say)
+    config, start = policy_network(reader, len(ws.settings.context.names))
+    live, joined, cursor = ws.load(), *join(ws, features)
+    say(f"{len(joined.rows):,} logged decisions, {int(joined.told.sum()):,} with a future that can be told")
+    rows, judge = split(joined, ws.settings.learner.holdout)
+    algorithm = make_algorithm(ws.settings, config, start)
+    metrics: dict[str, float] = {}
+    if joined.rows and rows.told.any():
+        metrics = dict(learn(algorithm, rows, features, ws, epochs, say))
+        candidate: Policy = algorithm.policy
+    else:
+        candidate = NetworkPolicy(config, start, "supervised")
+    made = ws.recommender(reader, features, sources, candidate)
+    allowed, proof = _prove(made, live, joined, judge, ws, force)
+    snapshot = ws.publish(reader, features, sources, candidate, proof, cursor) if allowed else None
+    learned = int(rows.told.sum())
+    return TrainReport(
+        len(text), len(log), len(joined.rows), learned, candidate.version, snapshot, str(proof["reason"]), metrics
+    )
+
+
+def fit(
+    settings: Settings, text: Features, log: Interactions, say: Say = lambda line: None
+) -> tuple[Reader, Features, Sources]:
+    """The supervised network, the item vectors it makes, and the sources of candidates."""
+    config = SequenceConfig(steps=settings.policy.steps, seed=settings.policy.seed)
+    reader = Reader.fit(text, log, settings.language.width, config)
+    curve = reader.sequence.curve
+    if curve:
+        say(f"supervised network: {len(curve)} epochs, NDCG@10 {max(curve):.4f} on held-out events")
+    return reader, reader.features(text), Sources.fit(log, text, settings.retrieval.shares)
+
+
+def join(ws: Workspace, features: Features) -> tuple[Trajectories, int]:
+    """Every logged decision with what came of it, and the cursor behind the last one that is closed."""
+    objective = ws.settings.objective.build()
+    follower = Join(ws.store, features.index, objective, ws.settings.policy.steps)
+    return trajectories(list(follower.rows()), objective), follower.cursor
+
+
+def split(log: Trajectories, holdout: float) -> tuple[Trajectories, I64]:
+    """The log with the judge's decisions taken out of what is learned from, and the judge's rows."""
+    held = np.array([held_out(row.id, holdout) for row in log.rows], np.bool_)
+    rows = Trajectories(log.rows, log.future, log.following, log.discount, log.told & ~held)
+    return rows, np.flatnonzero(log.told & held)
+
+
+def make_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) -> Algorithm:
+    """The algorithm that the settings name; one with a network begins at ``start``."""
+    s = settings.policy
+    if s.algorithm == "linear-thompson":
+        return LinearThompson(LinearThompsonConfig(network.width, network.context, seed=s.seed))
+    config = ReinforceConfig(
+        network,
+        s.learning_rate,
+        s.ratio_cap,
+        entropy=s.entropy,
+        discount_future=settings.objective.discount > 0,
+        explore=exploration(settings),
+        seed=s.seed,
+    )
+    return Reinforce(config, start)
+
+
+def learn(
+    algorithm: Algorithm, rows: Trajectories, features: Features, ws: Workspace, epochs: int, say: Say
+) -> Mapping[str, float]:
+    """``epochs`` passes over the told rows; returns the metrics of the last update.
+
+    Linear Thompson sampling makes one pass: its posterior counts what it has seen, and must not count it twice.
+    """
+    s, last = ws.settings, dict[str, float]()
+    for epoch in range(1 if s.policy.algorithm == "linear-thompson" else epochs):
+        order = derive(s.policy.seed, "train", str(epoch))
+        steps = run(
+            algorithm,
+            batches(rows, features, s.policy.steps, s.learner.batch, order, _rules(ws, features)),
+            lambda step, metrics: last.update(metrics),
+        )
+        say(f"epoch {epoch + 1}: {steps} updates, " + ", ".join(f"{k} {v:.3g}" for k, v in last.items()))
+    return last
+
+
+def _rules(ws: Workspace, features: Features) -> tuple[Any, ...]:
+    from longgame.wiring.parts import guards_of
+
+    if not ws.settings.guards.at_most:
+        return ()
+    place = features.index
+    return guards_of(ws.settings, sorted(ws.store.items(), key=lambda item: place.get(item.id, len(place))))[1]
+
+
+def replay(made: Recommender) -> Replay:
+    """How a recommender's policy is held against the log."""
+    return Replay(made.features, made.steps, made.explore, made.rules, made.seed)
+
+
+def judge_against(made: Recommender, live: Recommender, log: Trajectories, rows: I64, ws: Workspace) -> Verdict:
+    """The gate's verdict on two recommenders, each with its own item vectors, on the same decisions."""
+    relog = _translated(log, made.features, live.features)
+    new = replay(made).columns(log, rows, made.policy)
+    old = replay(live).columns(relog, rows, live.policy)
+    return gate(ws.settings).judge(new, old)
+
+
+def _translated(log: Trajectories, old: Features, new: Features) -> Trajectories:
+    """The same rows with their catalogue positions in ``new`` instead of ``old``."""
+    if old.ids == new.ids:
+        return log
+    table = np.concatenate([new.positions(old.ids), [-1]]).astype(np.int32)  # -1 finds the last entry
+    from dataclasses import replace
+
+    rows = [
+        replace(r, candidates=table[r.candidates], history=tuple(p for p in table[list(r.history)].tolist() if p >= 0))
+        for r in log.rows
+    ]
+    return Trajectories(rows, log.future, log.following, log.discount, log.told)
+
+
+def _prove(
+    made: Recommender, live: Loaded | None, log: Trajectories, judge: I64, ws: Workspace, force: bool
+) -> tuple[bool, dict[str, Any]]:
+    """Whether the candidate may go live, and the proof that is published with it."""
+    if live is None:
+        return True, {"reason": "the first policy: nothing was live that it could be held against"}
+    if force:
+        return True, {"reason": "forced by the operator, not proven"}
+    verdict = judge_against(made, live.recommender, log, judge, ws)
+    return verdict.passed, asdict(verdict)
+
+
+def evaluate_live(ws: Workspace) -> tuple[Loaded, Trajectories]:
+    """The live recommender and the logged decisions. Raises ConfigError where nothing is live."""
+    live = ws.load()
+    if live is None:
+        raise ConfigError("evaluate: no policy is published yet; run `longgame train` first")
+    return live, join(ws, live.recommender.features)[0]
