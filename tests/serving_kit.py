@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
-from longgame.arrays import Interactions
 from longgame.algorithms.rank import RankPolicy
+from longgame.arrays import Interactions
 from longgame.guards import AlreadySeen
 from longgame.language import HashingModel, understand
 from longgame.models import Ease
@@ -19,7 +20,7 @@ from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import Event, Item, ItemId, User, UserId
 
-START = datetime(2030, 1, 1, tzinfo=UTC)
+START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def fill(store: EventStore, items: int = 60, users: int = 20, events: int = 400) -> None:
@@ -35,9 +36,11 @@ def fill(store: EventStore, items: int = 60, users: int = 20, events: int = 400)
     )
 
 
-def recommender(store: EventStore, sharpness: float = 1.0, candidates: int = 40, context: int = 0) -> Recommender:
+def recommender(
+    store: EventStore, sharpness: float = 1.0, candidates: int = 40, context: int = 0, width: int = 32
+) -> Recommender:
     """Hashed texts, two sources and a policy that follows their order."""
-    features = understand(store.items(), HashingModel(32))
+    features = understand(store.items(), HashingModel(width))
     events = [record for _, record in store.read(0, 10_000_000)[0] if isinstance(record, Event)]
     model = Ease()
     log = Interactions.of(events, features.ids)
@@ -49,7 +52,7 @@ def recommender(store: EventStore, sharpness: float = 1.0, candidates: int = 40,
         ]
     )
     policy, explore = RankPolicy(sharpness), Exploration(1.0, 0.1)
-    return Recommender(features, blend, policy, (AlreadySeen(),), (), explore, candidates, 50, context)
+    return Recommender(features, blend, policy, (AlreadySeen(),), (), explore, 40, 50, context)
 
 
 def shop(folder: Path) -> EventStore:
@@ -57,3 +60,21 @@ def shop(folder: Path) -> EventStore:
     store = open_store(f"sqlite:///{folder / 'log.db'}")
     fill(store)
     return store
+
+
+def main(folder: str) -> None:
+    """Serve the shop in ``folder`` until stopped; says its address on stdout. For tests that kill it."""
+    from longgame.serving.http import create_app
+    from longgame.serving.server import run
+    from longgame.serving.service import Live, Service
+
+    store = open_store(f"sqlite:///{Path(folder) / 'log.db'}")
+    app = create_app(Service(store, Live(recommender(store))))
+    try:
+        run(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longgame.datasets import Options, Report, Source, open_source, validate
@@ -82,6 +82,7 @@ def test_times_are_read_in_their_unit_and_the_preview_says_so(tmp_path: Path, ce
     assert unit in source.preview()["tables"][0]["time"]
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2099, 12, 31)), st.sampled_from(sorted(UNITS)))
 def test_the_unit_of_a_number_cannot_be_confused(at: datetime, unit: str) -> None:
     assert unit_of(int(at.replace(tzinfo=UTC).timestamp()) * UNITS[unit]) == unit
@@ -109,6 +110,8 @@ STRUCTURE: dict[str, Case] = {
     "open quote": ('user,item,time\n"u,a,1709294400\nu,b,3\n', PLAIN, "line 2: a field cannot be read .*--no-quotes"),
     "mixed encodings": (b"user,item,time\nu,a,1709294400\nu,caf\xe9,3\n", PLAIN, r"line 3: byte 6 is 0xe9 .*--encoding"),
     "torn gzip": (gzip.compress(b"user,item,time\n" + b"u,a,1709294400\n" * 99)[:40], PLAIN, "gzip file is torn"),
+    "two separators": ("user\titem\ttime\nu,a,1709294400\n", PLAIN, r"header has 3 columns, but none .* \(line 2 has 1\)"),
+    "no mark": ((HEADER + ROWS).encode("utf-16-le"), PLAIN, "--encoding utf-16-le"),
     "a zip": (b"PK\x03\x04 not text", PLAIN, "a zip archive"),
 }
 
@@ -335,6 +338,7 @@ def test_a_path_that_is_nothing(tmp_path: Path) -> None:
         opened(tmp_path, "x", "sheet.xls")
 
 
+@settings(deadline=None)  # it writes a file each time, on whatever disk there is
 @given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8), st.text(max_size=12)), min_size=1, max_size=8))
 def test_no_contents_break_the_reader(tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str, str, str]]) -> None:
     folder = tmp_path_factory.mktemp("any")

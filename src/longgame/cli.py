@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from longgame.commands import config, data, doctor, importing, understand
+from longgame.commands import config, data, doctor, importing, serving, training, understand, worlds
 from longgame.commands.terminal import Invocation, failed
 
 
@@ -49,6 +49,10 @@ COMMANDS = (
     ("doctor", doctor.doctor),
     ("import", importing.import_),
     ("understand", understand.understand),
+    ("train", training.train),
+    ("simulate", worlds.simulate),
+    ("serve", serving.serve),
+    ("demo", worlds.demo),
 )
 """Commands without a group: one line registers each."""
 

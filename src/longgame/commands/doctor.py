@@ -167,9 +167,9 @@ def _registry(settings: Settings) -> Iterator[Check]:
 
 
 def _encoder(settings: Settings) -> Iterator[Check]:
-    from longgame.commands.understand import language_model
+    from longgame.wiring.workspace import language_model
 
     begun = time.perf_counter()
-    model = language_model(settings.language)
+    model = language_model(settings)
     vectors = model.embed(["red nail polish"])
     yield Check("encoder", "ok", f"{model.name} reads, width {vectors.shape[1]}, in {time.perf_counter() - begun:.1f} s")

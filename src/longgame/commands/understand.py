@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from longgame.commands.terminal import progress, say, say_json, settings_of
-
-if TYPE_CHECKING:
-    from longgame.protocols import LanguageModel
-    from longgame.settings.tree import Language
 
 
 def understand(
@@ -24,6 +20,7 @@ def understand(
     from longgame.language import VectorCache
     from longgame.language import understand as read
     from longgame.store import open_store
+    from longgame.wiring.workspace import language_model
 
     settings = settings_of(ctx, {"language.model": model})
     store = open_store(settings.store.url)
@@ -31,7 +28,7 @@ def understand(
         items = list(store.items())
     finally:
         store.close()
-    reader = language_model(settings.language)
+    reader = language_model(settings)
     cached: list[int] = []
     begun = time.perf_counter()
     with progress("understand", "texts", quiet=json) as advance:
@@ -52,10 +49,3 @@ def understand(
     say(f"{len(items):,} items with {reader.name}: {new:,} new, {len(items) - new:,} cached, {rate:,.0f} texts/s")
     if not items:
         say("the catalogue is empty: longgame import PATH")
-
-
-def language_model(language: Language) -> LanguageModel:
-    """The model that the settings name."""
-    from longgame.language import HashingModel, MiniLM
-
-    return HashingModel(language.width) if language.model == "hashing" else MiniLM(language.precision, language.threads)

@@ -82,6 +82,8 @@ def find_encoding(path: Path, asked: str | None) -> str:
             return "utf-8-sig" if known == "utf-8" and head.startswith(codecs.BOM_UTF8) else known
         except LookupError:
             raise ConfigError(f"encoding: Python knows no encoding {asked!r}; try utf-8, latin-1 or cp1252") from None
+    if head.count(0) >= len(head) // 3 and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path}: every other byte is 0, as in UTF-16 without its mark; try --encoding utf-16-le")
     return next((encoding for mark, encoding in _MARKS if head.startswith(mark)), "utf-8")
 
 

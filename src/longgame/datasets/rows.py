@@ -44,9 +44,16 @@ class RowFile:
     """What was judged about the file ("separator", "encoding"), for the preview."""
 
     def sample(self, limit: int = SAMPLE) -> list[Row]:
-        """Rows near the start that have as many cells as the header."""
-        whole = (row for _, row in islice(self.rows(), limit) if not isinstance(row, Reject))
-        return [row for row in whole if len(row) == len(self.columns)]
+        """Rows near the start that have as many cells as the header. Raises DataError if there are rows but none has."""
+        whole = [(line, row) for line, row in islice(self.rows(), limit) if not isinstance(row, Reject)]
+        fitting = [row for _, row in whole if len(row) == len(self.columns)]
+        if whole and not fitting:
+            line, first = whole[0]
+            raise DataError(
+                f"{self.path}: the header has {len(self.columns)} columns, but none of the first rows has as many "
+                f"(line {line} has {len(first)}); look at the separator: it must be the same in every line"
+            )
+        return fitting
 
 
 def open_rows(path: Path, *, encoding: str | None, separator: str | None, quote: bool, columns: tuple[str, ...]) -> RowFile:

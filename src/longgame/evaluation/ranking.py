@@ -91,9 +91,9 @@ def together(first: Interactions, second: Interactions) -> Interactions:
 
 
 def padded_histories(log: Interactions, users: I64) -> I64:
-    """(B,) -> (B, T) positions of the users' items, newest last, -1 in front; T is the longest of them."""
+    """(B,) -> (B, T) positions of the users' items, newest last, -1 in front; T is the longest of them, at least 1."""
     length = log.offsets[users + 1] - log.offsets[users]
-    longest = int(length.max(initial=0))
+    longest = int(length.max(initial=1))
     place = np.arange(longest) - (longest - length)[:, None]
     out = np.full(place.shape, -1, np.int64)
     inside = place >= 0

@@ -17,7 +17,7 @@ import numpy as np
 
 from longgame.protocols import EventStore, ItemIndex
 from longgame.state import events_read
-from longgame.types import I32, Decision, DecisionId, Event, Objective, UserId, Versions, microseconds, moment
+from longgame.types import I32, Decision, DecisionId, Event, Item, Objective, UserId, Versions, microseconds, moment
 
 
 @dataclass(slots=True)
@@ -47,6 +47,7 @@ class Join:
 
     Feedback that arrives after its decision's window, names a slot that is empty or an item that was not in
     it counts nothing; ``late`` counts what came too late or to no decision, ``mismatched`` what did not fit its slot.
+    ``items_written`` counts items that were new or changed: what the catalogue's vectors do not know yet.
     """
 
     def __init__(self, store: EventStore, index: ItemIndex, objective: Objective, steps: int, after: int = 0) -> None:
@@ -59,7 +60,7 @@ class Join:
         self._recent: dict[UserId, list[tuple[int, str, int]]] = {}
         self._known: dict[tuple[str, ...], I32] = {}
         self._clock = -(2**62)
-        self.late = self.mismatched = 0
+        self.late = self.mismatched = self.items_written = 0
 
     @property
     def cursor(self) -> int:
@@ -77,6 +78,8 @@ class Join:
                     self._event(record)
                 elif isinstance(record, Decision):
                     self._decision(cursor, record)
+                elif isinstance(record, Item):
+                    self.items_written += 1
             self._read = after
             while self._open and self._open[0].at + self._window < self._clock:
                 row = self._open.popleft()

@@ -83,6 +83,11 @@ class Learner:
         self._learn(log, np.flatnonzero(log.told & ~held))
         return self._judge(log, np.flatnonzero(log.told & held))
 
+    @property
+    def items_written(self) -> int:
+        """Items that the log brought since the learner began: its features do not know them yet."""
+        return self._join.items_written
+
     def run(self, publish: Callable[[Policy, Verdict], None]) -> int:
         """Step until the log is used up, publishing what passes; returns the number of rounds."""
         before = self.rounds

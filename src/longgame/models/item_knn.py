@@ -60,7 +60,7 @@ class ItemKNN:
     def fit(self, log: Interactions, features: F32) -> None:
         pairs = (_meetings(log) if np.isinf(self.config.reach) else _pairs(log, self.config)).tocoo()
         row, column = (axis.astype(np.int64) for axis in pairs.coords)
-        length = np.sqrt(np.bincount(log.item, minlength=len(log.items)))
+        length = np.sqrt(seen_matrix(log).sum(axis=0))  # of an item's vector over users
         cosine = pairs.data / (length[row] * length[column] + self.config.shrinkage)
         keep = _largest(row, cosine, self.config.neighbours)
         bounds = np.concatenate([[0], np.cumsum(np.bincount(row[keep], minlength=len(log.items)))])

@@ -12,7 +12,7 @@ from longgame.retrieval.exact import ExactIndex, Index
 from longgame.shapes import check
 from longgame.types import F32, I64
 
-EXACT_UP_TO = 200_000
+EXACT_UP_TO = 100_000
 """Items up to which trying them all is fast enough; docs/retrieval.md has the measurement."""
 
 

@@ -1,0 +1,116 @@
+"""``longgame simulate`` and ``longgame demo``: policies in worlds whose truth is known."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from longgame.commands.terminal import say, say_json, say_table, settings_of
+
+if TYPE_CHECKING:
+    from longgame.settings import Settings
+    from longgame.wiring.demo import DemoSize, Table
+    from longgame.wiring.workspace import Workspace
+
+
+def demo(
+    ctx: typer.Context,
+    size: Annotated[str, typer.Option(help="tiny (half a minute), small or full.")] = "small",
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the demo's log and policies go; a new temporary folder if not named.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port to serve on; 0 takes any free one.")] = 8000,
+    serve: Annotated[bool, typer.Option(help="Serve the shop at the end, with simulated customers.")] = True,
+    visits: Annotated[
+        int, typer.Option(min=0, help="Visits of simulated customers after which to end; 0 goes on until Ctrl-C.")
+    ] = 200,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Build a shop, log a simple policy, read the texts, learn, prove, publish, show the table, and serve it."""
+    import tempfile
+
+    from longgame.errors import ConfigError
+    from longgame.wiring.demo import SIZES, demo_settings
+    from longgame.wiring.demo import demo as run
+    from longgame.wiring.workspace import one_thread, workspace
+
+    if size not in SIZES:
+        raise ConfigError(f"demo: --size must be one of {', '.join(SIZES)}, got {size!r}")
+    one_thread()
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="longgame-demo-") as temporary:
+        place = folder or Path(temporary)
+        if (place / "longgame.db").exists():
+            raise ConfigError(f"demo: {place} holds the log of another run; name an empty folder")
+        place.mkdir(parents=True, exist_ok=True)
+        settings = demo_settings(place, settings_of(ctx))
+        with workspace(settings) as ws:
+            tell = (lambda line: None) if json else (lambda line: say(f"[{time.perf_counter() - begun:5.1f} s] {line}"))
+            table = run(ws, SIZES[size], tell)
+            if not json:
+                _show(table)
+            served = _serve(ws, settings, SIZES[size], port, visits, tell) if serve else {}
+    seconds = time.perf_counter() - begun
+    if json:
+        _show_json(table, served, seconds)
+        return
+    if served:
+        say(f"served {served['visits']} visits on {served['url']}: {served['clicks']} clicks, {served['purchases']} purchases")
+    say(f"done in {seconds:.0f} s")
+
+
+def _serve(ws: Workspace, settings: Settings, size: DemoSize, port: int, visits: int, tell: Any) -> dict[str, Any]:
+    from longgame.commands.customers import serve_with_customers
+
+    return serve_with_customers(ws, settings, size, port, visits, tell)
+
+
+def _show(table: Table) -> None:
+    say("")
+    say(f"Purchases per customer in {table.days} days, mean over {table.returns['random'].n} seeds with a 95 % interval:")
+    head = ("policy", "purchases", "95 % interval", "visits")
+    rows = [
+        (name, f"{e.value:.2f}", f"[{e.low:.2f}, {e.high:.2f}]", f"{table.visits[name].value:.1f}")
+        for name, e in table.returns.items()
+    ]
+    say_table(head, rows)
+    say(table.conclusion)
+    say("")
+
+
+def _show_json(table: Table, served: dict[str, Any], seconds: float) -> None:
+    verdicts = [asdict(verdict) for verdict in table.verdicts]
+    rows = {name: {"return": asdict(e), "visits": asdict(table.visits[name])} for name, e in table.returns.items()}
+    said = {"policies": rows, "gate": verdicts, "conclusion": table.conclusion, "served": served}
+    say_json({**said, "seconds": round(seconds, 1)})
+
+
+def simulate(
+    ctx: typer.Context,
+    users: Annotated[int, typer.Option(min=1, help="Customers of the shop.")] = 500,
+    items: Annotated[int, typer.Option(min=1, help="Items of the shop.")] = 150,
+    days: Annotated[int, typer.Option(min=1, help="Days to simulate.")] = 30,
+    k: Annotated[int, typer.Option(min=1, help="Slots of a slate.")] = 4,
+    seed: Annotated[int, typer.Option(help="Of the shop and of its customers.")] = 0,
+    log: Annotated[bool, typer.Option(help="Write items, decisions and feedback into the log of the settings.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Let the simulated customers of the shop live with a simple policy, and log it as serving would."""
+    from longgame.wiring.demo import simulate as run
+    from longgame.wiring.workspace import workspace
+
+    with workspace(settings_of(ctx)) as ws:
+        told = run(ws, users, items, days, k, seed, log)
+    if json:
+        say_json(told)
+        return
+    say(
+        f"{told['decisions']:,} decisions of {users:,} customers over {days} days: "
+        f"{told['purchases']:.2f} purchases and {told['visits']:.2f} visits a customer"
+    )
+    if log:
+        say(f"logged in {told['store']}")
