@@ -24,7 +24,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,9 +69,12 @@ def main() -> None:
         if said.folder is None:
             prepare(folder, said.data)
         print(f"disk: a sync takes {sync_time(folder):.1f} ms in the middle")
-        with server(said.command, folder) as port:
-            seen = asyncio.run(load(port, said.rate, said.seconds, said.k, users_of(folder)))
-        report(seen, said.rate)
+        users = users_of(folder)
+        with server(said.command, folder) as (port, busy):
+            before = busy()
+            seen = asyncio.run(load(port, said.rate, said.seconds, said.k, users))
+            spent = busy() - before
+        report(seen, said.rate, spent / (said.rate * (WARM_UP + said.seconds)) * 1e3)
 
 
 def prepare(folder: Path, data: Path | None) -> None:
@@ -137,8 +140,8 @@ def stand_in(port: int) -> None:
 
 
 @contextmanager
-def server(command: str, folder: Path) -> Iterator[int]:
-    """Run ``command`` in ``folder`` until it is ready; its port."""
+def server(command: str, folder: Path) -> Iterator[tuple[int, Callable[[], float]]]:
+    """Run ``command`` in ``folder`` until it is ready; its port, and how much processor time it has used."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     # One thread a process: two that share a core with anything else collapse.
@@ -146,10 +149,19 @@ def server(command: str, folder: Path) -> Iterator[int]:
     process = subprocess.Popen(shlex.split(command.format(port=port)), cwd=folder, env=environment)
     try:
         wait_until_ready(process, port)
-        yield port
+        yield port, lambda: processor_seconds(process.pid)
     finally:
         process.terminate()
         process.wait(30)
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far; 0 where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], port: int, patience: float = 120.0) -> None:
@@ -219,12 +231,13 @@ def sync_time(folder: Path) -> float:
     return statistics.median(times)
 
 
-def report(seen: Seen, rate: float) -> None:
+def report(seen: Seen, rate: float, spent: float) -> None:
     """Our figures beside the goals."""
     ordered = sorted(seen.latency)
     at = {p: ordered[min(len(ordered) - 1, len(ordered) * p // 100)] for p in (50, 90, 99)}
     late = sorted(seen.late)[len(seen.late) * 99 // 100]
     print(f"{len(ordered):,} requests at {rate:g}/s: {seen.errors} errors; the generator left at most {late:.1f} ms late (p99)")
+    print(f"the server used {spent:.2f} ms of processor time a request")
     for percentile, value in at.items():
         goal = GOALS.get(percentile)
         told = f"  goal {goal:g} ms, ratio {value / goal:.2f}" if goal else ""

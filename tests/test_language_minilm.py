@@ -48,6 +48,12 @@ def test_bfloat16_agrees_with_float32():
 
 
 @needs_weights
+def test_vectors_are_the_same_for_any_number_of_threads():
+    texts = [f"title number {i} " + "and more " * (i % 23) for i in range(300)]
+    np.testing.assert_array_equal(MiniLM(threads=1).embed(texts), MiniLM(threads=3).embed(texts))
+
+
+@needs_weights
 def test_thread_count_is_left_as_it_was():
     import torch
 

@@ -13,7 +13,7 @@ from longgame.models.sequence import SequenceConfig, SequenceModel, _backward
 from longgame.models.windows import batches, held_out, sequences
 from longgame.types import ItemId, UserId
 
-SMALL = SequenceConfig(width=16, hidden=16, heads=2, blocks=1, steps=6, batch=16, epochs=8, patience=3, learning_rate=5e-3)
+SMALL = SequenceConfig(width=16, hidden=16, heads=2, blocks=1, steps=6, batch=16, epochs=6, patience=2, learning_rate=5e-3)
 
 
 def log_of(histories, items):

@@ -81,20 +81,17 @@ def test_by_hand(scores, relevant, seen, wanted):
     np.testing.assert_allclose(metrics(scores, relevant, seen), wanted, rtol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(2, 7), st.data())
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 5), st.data())
 def test_a_tie_is_worth_the_mean_over_every_order_of_it(items, data):
     scores = data.draw(st.lists(st.integers(0, 2), min_size=items, max_size=items))
     relevant = data.draw(st.lists(st.integers(0, items - 1), min_size=1, max_size=3, unique=True))
     k = data.draw(st.integers(1, items))
-    every = []
-    for order in itertools.permutations(range(items)):  # order[i] is how item i fares where it ties
-        broken = np.argsort(np.argsort(np.array(scores) * items + np.array(order)))
-        every.append(metrics(broken.tolist(), relevant, k=k))
-        if items > 5 and len(every) == 720:
-            break
-    if items <= 5:
-        np.testing.assert_allclose(metrics(scores, relevant, k=k), np.mean(every, axis=0), atol=1e-9)
+    orders = np.array(list(itertools.permutations(range(items))))  # order[i] is how item i fares where it ties
+    broken = (np.array(scores) * items + orders).astype(np.float32)
+    marks = np.tile(np.isin(np.arange(items), relevant), (len(orders), 1))
+    every = rank_metrics(broken, marks, np.zeros_like(marks), k)
+    np.testing.assert_allclose(metrics(scores, relevant, k=k), every.mean(axis=0), atol=1e-9)
 
 
 @settings(max_examples=50, deadline=None)

@@ -57,7 +57,7 @@ def make(request) -> Callable[[], Model]:
 
 @pytest.fixture
 def model(make) -> Model:
-    fitted = make()
+    fitted: Model = make()
     fitted.fit(LOG, FEATURES)
     return fitted
 

@@ -58,10 +58,12 @@ class LinearThompsonPolicy:
         self.version = f"linear-thompson-{digest({'draws': draws})}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
-        c = mask.shape[1]
-        payoff = _features(state, items) @ self._draws.T  # (B, C, M)
-        payoff[~mask] = -np.inf
-        wins = (payoff.argmax(axis=1)[:, :, None] == np.arange(c)).sum(axis=1)
+        b, c = mask.shape
+        wins = np.zeros((b, c), np.int64)
+        for row, x in enumerate(_features(state, items)):  # row by row: M x C payoffs stay near the caches
+            payoff = self._draws @ x.T  # (M, C)
+            payoff[:, ~mask[row]] = -np.inf
+            wins[row] = np.bincount(payoff.argmax(axis=1), minlength=c)
         share = (wins + self._config.smoothing) / (len(self._draws) + self._config.smoothing * c)
         out: F32 = np.log(share).astype(np.float32)
         return out

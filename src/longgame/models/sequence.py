@@ -14,6 +14,7 @@ is scored at once. Such items are no negatives in training: that nobody took the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,8 @@ class SequenceConfig:
     """Of Adam, above 0."""
     weight_decay: float = 0.01
     """Of Adam, decoupled from the gradient (AdamW), 0 or more."""
+    average: float = 0.99
+    """Share of the running mean of the weights that a training step keeps; the mean is the model. 0: the last weights."""
     batch: int = 64
     """Windows of up to ``steps`` events in a training step."""
     epochs: int = 60
@@ -71,6 +74,8 @@ class SequenceConfig:
             raise ConfigError(
                 f"SequenceConfig: text_alone in [0, 1), learning_rate above 0, weight_decay not below, got {self}"
             )
+        if not 0 <= self.average < 1:
+            raise ConfigError(f"SequenceConfig.average: must lie in [0, 1), got {self.average}")
         if min(self.batch, self.epochs) < 1 or self.patience < 0:
             raise ConfigError(f"SequenceConfig: batch and epochs must be 1 or more, patience 0 or more, got {self}")
 
@@ -145,8 +150,8 @@ class SequenceModel:
         self._take(trainer, features)
 
     def _take(self, trainer: _Trainer, features: F32) -> None:
-        self._network = trainer.network.eval()
-        catalogue = to_arrays(trainer.catalogue)
+        self._network = trainer.mean_network
+        catalogue = to_arrays(trainer.mean_catalogue)
         self._project = catalogue["project"]
         self._residual[trainer.active] = catalogue["residual"][trainer.active]
         self._items = features @ self._project + self._residual
@@ -205,6 +210,8 @@ class _Trainer:
         self.column = np.full(len(log.items) + 1, -1, np.int64)  # position -> its column of the softmax
         self.column[self.active] = np.arange(len(self.active))
         self.text = torch.from_numpy(np.ascontiguousarray(features, np.float32))
+        self.mean_network, self.mean_catalogue = deepcopy(self.network).eval(), deepcopy(self.catalogue)
+        self.steps = 0
         weights = [*self.network.parameters(), *self.catalogue.parameters()]
         # foreach=False: one order of additions, so that the same seed is the same model to the last bit
         self.optimizer = torch.optim.AdamW(
@@ -224,7 +231,6 @@ class _Trainer:
             ):
                 loss += self._step(before, target)
                 count += int((target >= 0).sum())
-        self.network.eval()
         return loss / count
 
     def _step(self, before: I64, target: I64) -> float:
@@ -239,7 +245,17 @@ class _Trainer:
         loss = _backward(wanted, items, network.appeal(items)[:, 0], torch.from_numpy(self.column[target])[told])
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0, foreach=False)
         self.optimizer.step()
+        self._average()
         return loss
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """A running mean of the weights ranks better than the last ones, which still jump from batch to batch."""
+        self.steps += 1
+        kept = min(self.config.average, self.steps / (self.steps + 10))  # what it started from is soon forgotten
+        for mean, last in ((self.mean_network, self.network), (self.mean_catalogue, self.catalogue)):
+            for average, weight in zip(mean.parameters(), last.parameters(), strict=True):
+                average.lerp_(weight, 1 - kept)
 
     def search(self, history: I64, target: I64) -> tuple[int, list[float], dict[str, Arrays]]:
         """Train until the held-out events stop being ranked better -> the best pass, the curve, its weights."""
@@ -258,11 +274,11 @@ class _Trainer:
         """(n, T), (n,) -> mean NDCG@10 of the target among the items not seen; a tie counts against it."""
         with torch.inference_mode():
             every = torch.arange(len(self.log.items))
-            items: F32 = self.catalogue(self.text, every, 0.0).numpy()
+            items: F32 = self.mean_catalogue(self.text, every, 0.0).numpy()
         gain = 0.0
         for first in range(0, len(target), 256):
             seen, wanted = history[first : first + 256], target[first : first + 256]
-            scores = _score(self.network, items, recent(seen, self.config.steps))
+            scores = _score(self.mean_network, items, recent(seen, self.config.steps))
             row = np.arange(len(wanted))
             own = scores[row, wanted][:, None]
             scores[np.nonzero(seen >= 0)[0], seen[seen >= 0]] = -np.inf
@@ -271,11 +287,11 @@ class _Trainer:
         return gain / len(target)
 
     def weights(self) -> dict[str, Arrays]:
-        return {"network": to_arrays(self.network), "catalogue": to_arrays(self.catalogue)}
+        return {"network": to_arrays(self.mean_network), "catalogue": to_arrays(self.mean_catalogue)}
 
     def put_back(self, weights: Mapping[str, Arrays]) -> None:
-        from_arrays(self.network, weights["network"])
-        from_arrays(self.catalogue, weights["catalogue"])
+        from_arrays(self.mean_network, weights["network"])
+        from_arrays(self.mean_catalogue, weights["catalogue"])
 
 
 def _backward(wanted: Tensor, items: Tensor, appeal: Tensor, target: Tensor) -> float:

@@ -1,9 +1,9 @@
 """The HTTP API: bodies in, decisions out. Sync inside, async at the edge.
 
 A decision is computed on the event loop, since it is a millisecond of processor time and threads would only fight over
-the interpreter; what waits for the disk runs in a small pool, so that the store can commit what arrives together as
-one. FastAPI routes and describes; bodies are read and checked here, once, so that their size is bounded, each row of a
-batch is judged for itself, and every error is a problem in one shape. The clock is read here and nowhere below.
+the interpreter; what waits for the disk waits in a thread, and decisions that arrive together share one commit.
+FastAPI routes and describes; bodies are read and checked here, once, so that their size is bounded, each row of a batch
+is judged for itself, and every error is a problem in one shape. The clock is read here and nowhere below.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from longgame.serving.describe import ABOUT, ROUTES, describe
 from longgame.serving.problems import Problem, problem_of
 from longgame.serving.reload import Reloader
 from longgame.serving.service import Live, NotReady, Outcome, Service
+from longgame.serving.writer import Writer
 from longgame.types import Decision, DecisionId, Event, Item, User
 
-WRITERS = 16
-"""Threads that wait for the disk: writes that may share one commit."""
+BATCHES = 4
+"""Threads for batches of rows."""
 STORE_PATIENCE = 2.0
 """Seconds within which the store must answer for the server to be ready."""
 
@@ -71,7 +72,8 @@ class Api:
     ) -> None:
         self._service, self._limits, self._context = service, limits, context
         self._reloader, self._clock = reloader, clock
-        self._pool = ThreadPoolExecutor(WRITERS, "longgame-write")
+        self._writer = Writer(service.keep)
+        self._pool = ThreadPoolExecutor(BATCHES, "longgame-batch")
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -82,13 +84,14 @@ class Api:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self._writer.close()
         await asyncio.to_thread(self._pool.shutdown)
 
     async def recommend(self, http: Http) -> Response:
         body = wire.parse_body(wire.RecommendBody, wire.parse_json(await self._read(http)))
         request = body.record(self._clock(), self._limits, self._context)
         decision = self._service.decide(request)
-        return _json(_slate(await self._pooled(self._service.keep, decision)))
+        return _json(_slate(await self._writer.keep(decision)))
 
     async def events(self, http: Http) -> Response:
         return await self._batch("events", wire.EventBody, http)

@@ -13,6 +13,8 @@ from longgame.errors import ConfigError
 
 GRACE = 10
 """Seconds that requests under way get to finish at the end."""
+KEEP_ALIVE = 75
+"""Seconds an idle connection stays open: longer than a proxy keeps it, or the proxy sends into a closing one."""
 SWITCH = 0.0005
 """Seconds a thread may hold the interpreter while another waits: with the usual 5 ms the loop would wait for a writer."""
 
@@ -24,7 +26,14 @@ def run(app: FastAPI, host: str, port: int, on_started: Callable[[str], None] = 
     """
     listener = _listen(host, port)
     sys.setswitchinterval(SWITCH)
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+    )
     bound = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     _Server(config, lambda: on_started(f"http://{shown}:{bound}")).run(sockets=[listener])

@@ -83,7 +83,10 @@ class Service:
 
     def recommend(self, request: Request) -> Decision:
         """The slate for ``request``, durable when it returns. The same id again gives the same decision."""
-        return self.keep(self.decide(request))
+        kept = self.keep([self.decide(request)])[0]
+        if isinstance(kept, Exception):
+            raise kept
+        return kept
 
     def decide(self, request: Request) -> Decision:
         """A decision that is not in the log yet, or the one that is, where none can be made now.
@@ -103,16 +106,25 @@ class Service:
                 raise
             return _matching(known, request)
 
-    def keep(self, decision: Decision) -> Decision:
-        """Make ``decision`` durable and return it; or, where its id is taken, the decision that the log holds.
+    def keep(self, decisions: Sequence[Decision]) -> list[Decision | Exception]:
+        """Make decisions durable in one write. For each: itself; or, where its id was taken, the one in the log.
 
-        Raises RequestConflict where that one answers another request.
+        Or RequestConflict where that one answers another request, or what kept it from being written.
         """
-        if not self.store.put([decision])[0]:
+        try:
+            new = self.store.put(decisions)
+        except RecordError as error:  # all or nothing: one that cannot be stored must not take the others with it
+            return [error] if len(decisions) == 1 else [self.keep([decision])[0] for decision in decisions]
+        return [self._kept(decision, fresh) for decision, fresh in zip(decisions, new, strict=True)]
+
+    def _kept(self, decision: Decision, fresh: bool) -> Decision | Exception:
+        if not fresh:
             known = self.store.decision(decision.id)
-            if known is None:
-                raise RequestConflict(f"Request.id {decision.id!r}: the log cannot find its decision; send another id")
-            decision = _matching(known, decision.request)
+            assert known is not None, decision.id  # a log forgets nothing
+            try:
+                decision = _matching(known, decision.request)
+            except RequestConflict as error:
+                return error
         self._remember(decision)
         return decision
 

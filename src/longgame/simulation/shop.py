@@ -67,6 +67,8 @@ class ShopConfig:
     """Log-odds of a purchase after a click that full hype adds."""
     memory: float = 0.35
     """Share of the way satisfaction moves towards the quality of what was bought, per purchase."""
+    glimpse: float = 0.10
+    """The same for what was clicked and not bought: a page that promised more than it held is remembered too."""
     satiation: float = 1.5
     """Log-odds of a click a purchase takes from its category, halving every three days."""
     visit: tuple[float, float] = (0.04, 0.9)
@@ -77,8 +79,8 @@ class ShopConfig:
     """Of the catalogue, not of the population."""
 
     def __post_init__(self) -> None:
-        if self.users < 1 or self.items < 1 or not 0 <= self.memory <= 1:
-            raise ConfigError(f"ShopConfig: users and items must be 1 or more and memory in [0, 1], got {self}")
+        if self.users < 1 or self.items < 1 or not 0 <= self.glimpse <= self.memory <= 1:
+            raise ConfigError(f"ShopConfig: users and items must be 1 or more and 0 <= glimpse <= memory <= 1, got {self}")
         if not 0 <= self.visit[0] <= self.visit[1] <= 1 or not 0 <= self.leave <= 1:
             raise ConfigError(f"ShopConfig: visit must be two rising chances and leave a chance, got {self}")
 
@@ -110,8 +112,8 @@ class Shop:
 
     @property
     def objective(self) -> Objective:
-        """A purchase is worth 1, however late in the month it comes: 10 % less a day."""
-        return Objective({"purchase": 1.0}, window=timedelta(hours=12), discount=0.9)
+        """A purchase is worth 1, however late in the month it comes: 5 % less a day."""
+        return Objective({"purchase": 1.0}, window=timedelta(hours=12), discount=0.95)
 
     def catalogue(self) -> Sequence[Item]:
         return self._items
@@ -151,7 +153,7 @@ class Shop:
         click, buy = self.chances(slates)
         clicked = (self._rng.random(slates.shape) < click) & here[:, None]
         bought = (self._rng.random(slates.shape) < buy) & clicked
-        self._feel(slates, bought)
+        self._feel(slates, clicked, bought)
         stays = self._rng.random(len(here)) >= c.leave * (1 - self.satisfaction) ** 2
         self.gone |= here & ~stays
         self._away = np.where(here, 1.0, self._away + 1.0)
@@ -159,13 +161,13 @@ class Shop:
         self._here = self._arrivals()
         return Outcome({"click": np.where(clicked, 1.0, np.nan), "purchase": np.where(bought, self.price[slates], np.nan)})
 
-    def _feel(self, slates: I64, bought: Bool) -> None:
-        row, slot = np.nonzero(bought)
-        for slot_number in range(slates.shape[1]):  # one purchase after the other: satisfaction moves with each
-            who = row[slot == slot_number]
-            item = slates[who, slot_number]
-            self.satisfaction[who] += self.config.memory * (self.quality[item] - self.satisfaction[who])
-            self.tired[who, self.category[item]] += 1.0
+    def _feel(self, slates: I64, clicked: Bool, bought: Bool) -> None:
+        for slot in range(slates.shape[1]):  # one after the other: satisfaction moves with each
+            who = np.flatnonzero(clicked[:, slot])
+            item, kept = slates[who, slot], bought[who, slot]
+            pace = np.where(kept, self.config.memory, self.config.glimpse)
+            self.satisfaction[who] += pace * (self.quality[item] - self.satisfaction[who])
+            self.tired[who, self.category[item]] += kept
 
     def _arrivals(self) -> Bool:
         low, high = self.config.visit

@@ -29,9 +29,10 @@ from longgame.types import Item, ItemId
 
 @dataclass(frozen=True)
 class Reader:
-    """Text vectors -> item vectors: the projection and the supervised model that learned from the log.
+    """Text vectors -> item vectors: what the supervised model learned of an item, and what its text says, side by side.
 
-    It is the recipe of the features: the same for every item, also for one that comes tomorrow.
+    The learned half knows what is taken after what; the text half keeps what that does not need, such as quality,
+    which a policy that looks further ahead does. It is the recipe of the features, the same for an item of tomorrow.
     """
 
     text: str
@@ -50,7 +51,8 @@ class Reader:
         """Vectors of the whole catalogue, the items it was fitted on first."""
         if text.version != self.text:
             raise ArtefactError(f"features: were learned on text vectors {self.text}, got {text.version}; run `longgame train`")
-        return Features(self.version, text.ids, self.sequence.item_vectors(self.projection.apply(text.vectors)))
+        read = self.projection.apply(text.vectors)
+        return Features(self.version, text.ids, np.concatenate([self.sequence.item_vectors(read), read], axis=1))
 
     @property
     def version(self) -> str:
@@ -137,12 +139,16 @@ def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
 
 
 def policy_network(reader: Reader, context: int) -> tuple[NetworkConfig, Arrays]:
-    """The network of the supervised model as the start of a policy, with room for ``context`` features.
+    """The network of the supervised model as the start of a policy, with room for the text half and ``context`` features.
 
-    The weights of the context start at zero, so the policy begins as the supervised model, whatever the context.
+    All new weights start at zero, so the policy begins as the supervised model, to the last preference.
     """
-    config = replace(reader.sequence.config.network(), context=context, dropout=0.0)
+    text = reader.projection.matrix.shape[1]
+    learned = reader.sequence.config.network()
+    config = replace(learned, width=learned.width + text, context=context, dropout=0.0)
     arrays = dict(reader.sequence.network_arrays())
+    for name in ("enter.weight", "item.weight", "appeal.0.weight"):
+        arrays[name] = np.pad(arrays[name], ((0, 0), (0, text)))
     if context:
         arrays["context.weight"] = np.zeros((config.hidden, context), np.float32)
     return config, arrays
