@@ -120,9 +120,9 @@ def test_variables_of_others_are_left_alone():
 
 
 def test_a_wrong_variable_and_a_wrong_flag_are_named():
-    with pytest.raises(ConfigError, match="environment: LONGGAME_SERVE__PORT.*'x'"):
+    with pytest.raises(ConfigError, match=r"environment: LONGGAME_SERVE__PORT.*'x'"):
         load_settings(None, {"LONGGAME_SERVE__PORT": "x"})
-    with pytest.raises(ConfigError, match="flag --model.*'minlm'"):
+    with pytest.raises(ConfigError, match=r"flag --model.*'minlm'"):
         load_settings(None, {}, {"language.model": "minlm"})
 
 

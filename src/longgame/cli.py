@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from longgame.commands import config, data, doctor, importing, serving, training, understand, worlds
+from longgame.commands import config, data, doctor, evaluating, importing, serving, training, understand, worlds
 from longgame.commands.terminal import Invocation, failed
 
 
@@ -50,6 +50,7 @@ COMMANDS = (
     ("import", importing.import_),
     ("understand", understand.understand),
     ("train", training.train),
+    ("evaluate", evaluating.evaluate),
     ("simulate", worlds.simulate),
     ("serve", serving.serve),
     ("demo", worlds.demo),
@@ -62,18 +63,23 @@ for _name, _command in COMMANDS:
     app.command(_name)(_command)
 
 
-@app.callback()
-def _global(
-    ctx: typer.Context,
-    config: Annotated[Path | None, typer.Option(help="Settings file; longgame.toml where none is named.")] = None,
-    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
-) -> None:
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         from longgame import __version__
 
         typer.echo(__version__)
         raise typer.Exit()
+
+
+@app.callback()
+def _global(
+    ctx: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="Settings file; longgame.toml where none is named.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
     ctx.obj = Invocation(config, debug)
 
 

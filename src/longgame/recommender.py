@@ -14,7 +14,7 @@ from longgame.protocols import Guard, Policy, Retriever, SlateRule
 from longgame.rng import derive
 from longgame.slate import Exploration, rules_allow, sample_slates
 from longgame.state import build_state
-from longgame.types import F32, Bool, Decision, DecisionId, Event, Request, Versions
+from longgame.types import F32, I64, Bool, Decision, DecisionId, Event, Request, Versions
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,10 @@ class Recommender:
 
     def draw(self, requests: Sequence[Request], state: State, found: Sequence[Candidates]) -> list[Decision]:
         """Score and sample B slates of the same length from B sets of candidates; the rest of :meth:`decide`."""
-        k, (items, mask) = requests[0].k, stack_items(found)
+        k, (items, mask, positions) = requests[0].k, stack_items(found)
         scores = self.policy.score(state, items, mask) if mask.any() else np.zeros(mask.shape, np.float32)
         uniforms = np.stack([derive(self.seed, r.id).random(k) for r in requests])
-        if self.rules:  # rules look at one slate at a time
-            parts = [
-                sample_slates(
-                    scores[i, None], mask[i, None], k, self.explore, uniforms[i, None], rules_allow(self.rules, f.positions)
-                )
-                for i, f in enumerate(found)
-            ]
-            picks, odds = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        else:
-            picks, odds = sample_slates(scores, mask, k, self.explore, uniforms)
+        picks, odds = sample_slates(scores, mask, k, self.explore, uniforms, rules_allow(self.rules, positions))
         filled = (picks >= 0).sum(axis=1).tolist()
         return [
             Decision(DecisionId(r.id), r, f.ids, tuple(p[:n]), tuple(o[:n]), self.versions)
@@ -84,16 +75,21 @@ class Recommender:
         ]
 
 
-def stack_items(found: Sequence[Candidates]) -> tuple[F32, Bool]:
-    """B sets of candidates -> vectors (B, C, D) and mask (B, C), padded at the end; no copy where all are one set."""
+def stack_items(found: Sequence[Candidates]) -> tuple[F32, Bool, I64]:
+    """B sets of candidates -> vectors (B, C, D), mask (B, C) and positions (B, C), padded at the end.
+
+    No copy where all are one set.
+    """
     first = found[0]
     if all(f is first for f in found):
         shape = (len(found), *first.vectors.shape)
-        return np.broadcast_to(first.vectors, shape), np.ones(shape[:2], np.bool_)
+        return np.broadcast_to(first.vectors, shape), np.ones(shape[:2], np.bool_), np.broadcast_to(first.positions, shape[:2])
     widest = max(len(f) for f in found)
     items = np.zeros((len(found), widest, first.vectors.shape[1]), np.float32)
     mask = np.zeros((len(found), widest), np.bool_)
+    positions = np.full((len(found), widest), -1, np.int64)
     for row, f in enumerate(found):
         items[row, : len(f)] = f.vectors
         mask[row, : len(f)] = True
-    return items, mask
+        positions[row, : len(f)] = f.positions
+    return items, mask, positions

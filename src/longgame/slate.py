@@ -42,7 +42,7 @@ class Exploration:
 def pick_probabilities(scores: F32 | F64, allowed: Bool, explore: Exploration) -> F64:
     """(..., C), (..., C) -> (..., C), summing to 1 over what is allowed; all zeros where nothing is."""
     z = np.where(allowed, scores.astype(np.float64) / explore.temperature, -np.inf)
-    top = z.max(axis=-1, keepdims=True)
+    top = z.max(axis=-1, keepdims=True, initial=-np.inf)
     soft = np.exp(z - np.where(np.isfinite(top), top, 0.0))
     count = allowed.sum(axis=-1, keepdims=True)
     soft /= np.where(count > 0, soft.sum(axis=-1, keepdims=True), 1.0)
@@ -76,6 +76,7 @@ def sample_slates(
         some = allowed.any(axis=1)
         if not some.any():
             break
+        free[~some] = False  # a slate has no gaps: where a slot stays empty, all later ones do
         picks[some, slot] = pick[some]
         odds[some, slot] = p[rows[some], pick[some]]
         free[rows[some], pick[some]] = False
@@ -83,16 +84,17 @@ def sample_slates(
 
 
 def rules_allow(rules: Sequence[SlateRule], positions: I64) -> Allow | None:
-    """The slate rules over one row's catalogue positions (C,) as an ``allow`` for B = 1."""
+    """The slate rules over the catalogue positions (B, C) of B rows of candidates, -1 on padding."""
     if not rules:
         return None
 
     def allow(chosen: I64) -> Bool:
-        columns = [c for c in chosen[0].tolist() if c >= 0]
-        open_ = np.ones(len(positions), np.bool_)
-        for rule in rules:
-            open_ &= rule.allow(positions, columns)
-        return open_[None]
+        open_ = np.ones(positions.shape, np.bool_)
+        for row, picked in enumerate(chosen.tolist()):
+            columns = [c for c in picked if c >= 0]
+            for rule in rules:
+                open_[row] &= rule.allow(positions[row], columns)
+        return open_
 
     return allow
 

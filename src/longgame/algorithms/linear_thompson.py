@@ -59,11 +59,15 @@ class LinearThompsonPolicy:
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         b, c = mask.shape
-        wins = np.zeros((b, c), np.int64)
+        wins = np.zeros((b, c), np.float64)
         for row, x in enumerate(_features(state, items)):  # row by row: M x C payoffs stay near the caches
             payoff = self._draws @ x.T  # (M, C)
             payoff[:, ~mask[row]] = -np.inf
-            wins[row] = np.bincount(payoff.argmax(axis=1), minlength=c)
+            best = payoff == payoff.max(axis=1, keepdims=True)
+            if np.count_nonzero(best) == len(best):
+                wins[row] = best.sum(axis=0)
+            else:  # items alike, such as two of one text, share what they win
+                wins[row] = (best / best.sum(axis=1, keepdims=True)).sum(axis=0)
         share = (wins + self._config.smoothing) / (len(self._draws) + self._config.smoothing * c)
         out: F32 = np.log(share).astype(np.float32)
         return out
@@ -114,10 +118,11 @@ class LinearThompson:
         return {"precision": self._precision.copy(), "moment": self._moment.copy()}
 
     def load_state_dict(self, state: Arrays) -> None:
-        precision = np.array(state["precision"], np.float64)
-        if precision.shape != self._precision.shape:
-            raise ArtefactError(f"checkpoint: precision must have shape {self._precision.shape}, got {precision.shape}")
-        self._precision, self._moment = precision, np.array(state["moment"], np.float64)
+        for name, held in (("precision", self._precision), ("moment", self._moment)):
+            if name not in state or state[name].shape != held.shape:
+                found = f"shape {state[name].shape}" if name in state else "nothing"
+                raise ArtefactError(f"checkpoint: {name} must have shape {held.shape}, got {found}")
+        self._precision, self._moment = np.array(state["precision"], np.float64), np.array(state["moment"], np.float64)
 
 
 def _features(state: State, items: F32) -> F32:

@@ -53,9 +53,12 @@ class ReinforceConfig:
     """Weight of the entropy bonus over the candidates; keeps the policy from closing too early."""
     value_weight: float = 0.5
     """Weight of the squared error of the state's value, relative to the variance of returns."""
-    trace: float = 0.2
+    trace: float = 1.0
     """How far the future is the log's own and how far the learned value of the next state, in [0, 1]: 1 is the
-    Monte Carlo return of the paper, 0 one step of temporal difference. In between is less noise for some bias."""
+    Monte Carlo return of the paper, 0 one step of temporal difference: less noise, and the bias of that value."""
+    average: float = 0.98
+    """The policy handed out is a running mean of the network's weights (Polyak & Juditsky 1992) that forgets this slowly
+    an update, in [0, 1): one batch more or less then moves it little. 0 hands out the last weights."""
     discount_future: bool = True
     """False ignores everything after the slate: a myopic learner, the baseline to beat."""
     explore: Exploration = field(default_factory=Exploration)
@@ -65,8 +68,8 @@ class ReinforceConfig:
     def __post_init__(self) -> None:
         if self.learning_rate <= 0 or self.ratio_cap <= 0 or self.top_k < 0 or self.entropy < 0:
             raise ConfigError(f"ReinforceConfig: learning_rate and ratio_cap above 0, top_k and entropy not below, got {self}")
-        if not 0 <= self.trace <= 1:
-            raise ConfigError(f"ReinforceConfig.trace: must lie in [0, 1], got {self.trace}")
+        if not 0 <= self.trace <= 1 or not 0 <= self.average < 1:
+            raise ConfigError(f"ReinforceConfig: trace must lie in [0, 1] and average in [0, 1), got {self}")
 
 
 class NetworkPolicy:
@@ -99,13 +102,14 @@ class Reinforce:
         if start is not None:
             from_arrays(self._network, start)
         self._network.eval()
+        self._mean = to_arrays(self._network)
         self._scale = 0.0
         # foreach=False: one order of additions, so that resuming equals never stopping to the last bit
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.learning_rate, foreach=False)
 
     @property
     def policy(self) -> NetworkPolicy:
-        return NetworkPolicy(self.config.network, to_arrays(self._network), "reinforce")
+        return NetworkPolicy(self.config.network, self._mean, "reinforce")
 
     def update(self, batch: Batch) -> Mapping[str, float]:
         config, explore = self.config, self.config.explore
@@ -132,6 +136,8 @@ class Reinforce:
         )
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0, foreach=False)
         self._optimizer.step()
+        for name, value in self._network.state_dict().items():
+            self._mean[name] += (1 - config.average) * (value.numpy() - self._mean[name])
         return {
             "reward": float(batch.reward[filled].mean()) if filled.any() else 0.0,
             "ratio": float(ratio[filled].mean()) if filled.any() else 1.0,
@@ -173,10 +179,14 @@ class Reinforce:
 
     def state_dict(self) -> Arrays:
         scale = {"scale": np.array([self._scale])}
-        return {**to_arrays(self._network, "network."), **optimizer_arrays(self._optimizer), **scale}
+        mean = {f"mean.{name}": value.copy() for name, value in self._mean.items()}
+        return {**to_arrays(self._network, "network."), **mean, **optimizer_arrays(self._optimizer), **scale}
 
     def load_state_dict(self, state: Arrays) -> None:
         from_arrays(self._network, state, "network.")
+        mean = UserNetwork(self.config.network)
+        from_arrays(mean, state, "mean.")
+        self._mean = to_arrays(mean)
         load_optimizer(self._optimizer, state)
         self._scale = float(state["scale"][0])
 

@@ -15,6 +15,7 @@ import orjson
 
 from longgame.rng import derive
 from longgame.simulation.shop import Shop, ShopConfig
+from longgame.wiring.demo import FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ def serve_with_customers(
 
     def visit(url: str) -> None:
         try:
-            _visits(url, Shop(ShopConfig(users=100, items=size.items, seed=0)), visits, told)
+            _visits(url, Shop(ShopConfig(users=100, items=size.items, seed=FIRST)), visits, told)
         except Exception as error:
             trouble.append(error)
         os.kill(os.getpid(), signal.SIGINT)

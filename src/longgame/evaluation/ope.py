@@ -78,4 +78,4 @@ def effective(w: F64) -> float:
 def _mean(terms: F64, w: F64, confidence: float) -> Estimate:
     n = len(terms)
     stderr = float(terms.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
-    return normal(float(terms.mean()), stderr, n, effective(w), confidence)
+    return normal(float(terms.mean()) if n else np.nan, stderr, n, effective(w), confidence)

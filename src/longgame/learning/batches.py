@@ -60,9 +60,10 @@ def make_batch(log: Trajectories, chosen: I64, features: Features, steps: int, r
     """The rows numbered ``chosen`` (B,) as one Batch. Candidates the catalogue no longer knows are masked."""
     rows = [log.rows[i] for i in chosen.tolist()]
     after = np.where(log.following[chosen] >= 0, log.following[chosen], chosen)
-    items, mask, positions = _items(rows, features)
     next_rows = [log.rows[i] for i in after.tolist()]
-    next_items, next_mask, _ = _items(next_rows, features)
+    widest = max(len(r.candidates) for r in [*rows, *next_rows])
+    items, mask, positions = _items(rows, features, widest)
+    next_items, next_mask, _ = _items(next_rows, features, widest)
     action, propensity, reward = columns(rows)
     for row, (joined, slots) in enumerate(zip(rows, action, strict=True)):  # a pick of an item that is gone
         action[row] = [-1 if a >= 0 and joined.candidates[a] < 0 else a for a in slots.tolist()]
@@ -72,7 +73,7 @@ def make_batch(log: Trajectories, chosen: I64, features: Features, steps: int, r
         states(rows, features, steps),
         items,
         mask,
-        allowed_in(mask, action, positions, rules),
+        replay_allowed(mask, action, rules_allow(rules, positions)),
         action,
         propensity,
         reward,
@@ -110,18 +111,8 @@ def states(rows: Sequence[Joined], features: Features, steps: int) -> State:
     return State.stack([state_of(row.history, row.context, features, steps) for row in rows])
 
 
-def allowed_in(mask: Bool, action: I64, positions: I64, rules: Sequence[SlateRule]) -> Bool:
-    """(B, K, C) what each slot could have shown, the slate rules replayed row by row."""
-    if not rules:
-        return replay_allowed(mask, action)
-    return np.concatenate(
-        [replay_allowed(mask[i, None], action[i, None], rules_allow(rules, positions[i])) for i in range(len(mask))]
-    )
-
-
-def _items(rows: Sequence[Joined], features: Features) -> tuple[F32, Bool, I64]:
-    """Vectors (B, C, D), mask (B, C) and positions (B, C) of the candidates, padded at the end."""
-    widest = max(len(r.candidates) for r in rows)
+def _items(rows: Sequence[Joined], features: Features, widest: int) -> tuple[F32, Bool, I64]:
+    """Vectors (B, C, D), mask (B, C) and positions (B, C) of the candidates, padded at the end to C = ``widest``."""
     positions = np.full((len(rows), widest), -1, np.int64)
     for i, row in enumerate(rows):
         positions[i, : len(row.candidates)] = row.candidates

@@ -1,9 +1,10 @@
 """Log -> decisions with what came of them. The only code that joins feedback to decisions, in one pass.
 
 The pass follows commit order, so a state is rebuilt from the events that lay in the log when the decision was
-written: the state that was served, not one that knows more. Rows leave in the order of their decisions, once
-the objective's window has closed on the log's own clock (the latest time seen in it); the cursor names the
-first decision that is still open, so that a learner that resumes there loses nothing and sees nothing twice.
+written: the state that was served, not one that knows more. Rows leave in the order of their decisions, at the
+first record that comes later than the objective's window: what has been handed out is a matter of the log alone,
+never of when it was read, and one record from a clock that runs ahead closes no window but those open then. The
+cursor names the first decision that is still open: who resumes there loses nothing and sees nothing twice.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -42,6 +44,10 @@ class Joined:
     versions: Versions
 
 
+_Step = tuple[int, str, int]
+"""One event of a user: (microseconds, event id, catalogue position or -1), in the order of a history."""
+
+
 class Join:
     """Follows a log from a cursor. Memory grows with the decisions that are open, not with the log.
 
@@ -57,9 +63,10 @@ class Join:
         self._window = round(objective.window.total_seconds() * 1e6)
         self._open: deque[Joined] = deque()
         self._by_id: dict[DecisionId, Joined] = {}
-        self._recent: dict[UserId, list[tuple[int, str, int]]] = {}
+        self._recent: dict[UserId, list[_Step]] = {}
+        self._cut: set[UserId] = set()
+        """Users of whom only the latest events are held; of all others it is every event."""
         self._known: dict[tuple[str, ...], I32] = {}
-        self._clock = -(2**62)
         self.late = self.mismatched = self.items_written = 0
 
     @property
@@ -74,22 +81,25 @@ class Join:
             if after == self._read:
                 return
             for cursor, record in records:
+                if cursor <= self._read:
+                    continue  # somebody else went on while this generator slept
+                self._read = cursor
                 if isinstance(record, Event):
-                    self._event(record)
+                    now = self._event(record)
                 elif isinstance(record, Decision):
-                    self._decision(cursor, record)
-                elif isinstance(record, Item):
-                    self.items_written += 1
-            self._read = after
-            while self._open and self._open[0].at + self._window < self._clock:
-                row = self._open.popleft()
-                del self._by_id[row.id]
-                yield row
+                    now = self._decision(cursor, record)
+                else:
+                    self.items_written += isinstance(record, Item)
+                    continue
+                while self._open and self._open[0].at + self._window < now:
+                    row = self._open.popleft()
+                    del self._by_id[row.id]
+                    yield row
+            self._read = max(self._read, after)
 
-    def _decision(self, cursor: int, decision: Decision) -> None:
+    def _decision(self, cursor: int, decision: Decision) -> int:
         request = decision.request
         at = microseconds(request.at)
-        self._clock = max(self._clock, at)
         row = Joined(
             cursor,
             decision.id,
@@ -99,16 +109,16 @@ class Join:
             decision.picks,
             decision.propensities,
             [0.0] * len(decision.picks),
-            self._history(request.user, at),
+            self._history(request.user, at, cursor),
             request.context,
             decision.versions,
         )
         self._open.append(row)
         self._by_id[row.id] = row
+        return at
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: Event) -> int:
         at = microseconds(event.at)
-        self._clock = max(self._clock, at)
         position = self._index.get(event.item, -1)
         if event.decision is not None:
             row = self._by_id.get(event.decision)
@@ -118,27 +128,36 @@ class Join:
                 self.mismatched += 1
             else:
                 row.rewards[event.slot] += self._objective.reward(event.kind, event.value)
-        if position >= 0:
-            recent = self._loaded(event.user)
-            insort(recent, (at, event.id, position))
-            if len(recent) > 2 * self._limit:  # twice what is looked at, so that events out of order find their place
-                del recent[: -self._limit]
+        recent, step = self._loaded(event.user), (at, event.id, position)
+        if event.user not in self._cut or step > recent[0]:
+            insort(recent, step)
+        if len(recent) > 2 * self._limit:
+            del recent[: -self._limit]
+            self._cut.add(event.user)
+        return at
 
-    def _history(self, user: UserId, before: int) -> tuple[int, ...]:
+    def _history(self, user: UserId, before: int, cursor: int) -> tuple[int, ...]:
         """Positions of the last T different items in a row, strictly before; what ``state.recent_positions`` gives."""
         recent = self._loaded(user)
         past = recent[: bisect_left(recent, (before,))][-self._limit :]
-        picked = [p for i, (_, _, p) in enumerate(past) if i == 0 or past[i - 1][2] != p]
+        if len(past) < self._limit and user in self._cut:  # asked about a time that is no longer held
+            past = self._past(user, moment(before), cursor)
+        known = [p for _, _, p in past if p >= 0]
+        picked = [p for i, p in enumerate(known) if i == 0 or known[i - 1] != p]
         return tuple(picked[-self._steps :])
 
-    def _loaded(self, user: UserId) -> list[tuple[int, str, int]]:
+    def _loaded(self, user: UserId) -> list[_Step]:
         recent = self._recent.get(user)
         if recent is None:
-            recent = self._recent[user] = []
-            if self._start > 0:  # what the user had done before this pass began
-                past = self._store.history(user, moment(2**55), self._limit, until=self._start)
-                recent += [(microseconds(e.at), e.id, self._index[e.item]) for e in past if e.item in self._index]
+            # What the user had done before this pass began.
+            recent = self._recent[user] = self._past(user, moment(2**55), self._start) if self._start > 0 else []
+            if len(recent) == self._limit:
+                self._cut.add(user)
         return recent
+
+    def _past(self, user: UserId, before: datetime, until: int) -> list[_Step]:
+        get = self._index.get
+        return [(microseconds(e.at), e.id, get(e.item, -1)) for e in self._store.history(user, before, self._limit, until)]
 
     def _positions(self, candidates: tuple[str, ...]) -> I32:
         # A small catalogue is offered whole, again and again: those rows share one array.

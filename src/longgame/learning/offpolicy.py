@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longgame.arrays import Batch, State
+from longgame.arrays import State
 from longgame.evaluation import ope
 from longgame.evaluation.intervals import Estimate
 from longgame.language.features import Features
-from longgame.learning.batches import Trajectories, make_batch
+from longgame.learning.batches import Trajectories, make_batch, positions_of
 from longgame.protocols import Policy, SlateRule
 from longgame.rng import derive
-from longgame.slate import Exploration, slot_log_probs, slot_marginals
+from longgame.slate import Exploration, rules_allow, slot_log_probs, slot_marginals
 from longgame.types import F32, F64, I64
 
 RewardModel = Callable[[State, F32], F32]
@@ -56,20 +56,19 @@ class Replay:
         if not len(chosen):
             empty = np.zeros(0)
             return Columns(empty, empty, empty, empty, np.ones((0, 1)), empty, empty)
-        parts = [
-            self._columns(make_batch(log, chosen[i : i + 256], self.features, self.steps, self.rules), policy, model, i)
-            for i in range(0, len(chosen), 256)
-        ]
+        parts = [self._columns(log, chosen[i : i + 256], policy, model, i) for i in range(0, len(chosen), 256)]
         width = max(p.slot_weights.shape[1] for p in parts)
         padded = [np.pad(p.slot_weights, ((0, 0), (0, width - p.slot_weights.shape[1])), constant_values=1.0) for p in parts]
         joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0]) if name != "slot_weights"}
         return Columns(slot_weights=np.concatenate(padded), **joined)
 
-    def _columns(self, batch: Batch, policy: Policy, model: RewardModel | None, part: int) -> Columns:
+    def _columns(self, log: Trajectories, chosen: I64, policy: Policy, model: RewardModel | None, part: int) -> Columns:
+        batch = make_batch(log, chosen, self.features, self.steps, self.rules)
         scores = policy.score(batch.state, batch.items, batch.mask)
         filled = batch.action >= 0
-        rng = derive(self.seed, "off-policy", str(part))
-        marginals = slot_marginals(scores, batch.mask, batch.action.shape[1], self.explore, rng) * filled[:, :, None]
+        rng, allow = derive(self.seed, "off-policy", str(part)), rules_allow(self.rules, positions_of(log, chosen))
+        marginals = slot_marginals(scores, batch.mask, batch.action.shape[1], self.explore, rng, allow=allow)
+        marginals *= filled[:, :, None]
         shown = np.take_along_axis(marginals, np.maximum(batch.action, 0)[:, :, None], axis=2)[:, :, 0]
         expected = np.zeros(batch.mask.shape) if model is None else model(batch.state, batch.items).astype(np.float64)
         picked = np.take_along_axis(expected, np.maximum(batch.action, 0), axis=1)
@@ -88,7 +87,7 @@ def estimates(columns: Columns, confidence: float = 0.95) -> dict[str, Estimate]
     """Every estimate of the reward of a slate under the policy, by name."""
     c = columns
     plain = (c.reward, c.logged_logp, c.target_logp)
-    baseline = np.full(len(c.reward), c.reward.mean())
+    baseline = np.full(len(c.reward), c.reward.mean() if len(c.reward) else 0.0)
     return {
         "ips": ope.ips(*plain, confidence),
         "snips": ope.snips(*plain, confidence),

@@ -60,8 +60,7 @@ class Registry:
         for name in snapshot.parts.values():
             if not self._part(name).exists():
                 raise ArtefactError(f"publish: {name} is not in {self.folder}; put it before the snapshot that names it")
-        live = self.current()
-        number = 1 + (live.number if live else 0)
+        number = 1 + max(self._newest(), live.number if (live := self.current()) else 0)
         content = {**asdict(snapshot), "number": number}
         data = json.dumps(content, indent=2).encode()
         write_whole(self.folder / "snapshots" / f"{number:06d}.json", data)
@@ -77,6 +76,10 @@ class Registry:
             return None
         except (ValueError, TypeError) as error:
             raise ArtefactError(f"{path}: not a snapshot ({error}); copy the newest file of snapshots/ over it") from error
+
+    def _newest(self) -> int:
+        # Not only the live one counts: an older one may have been made live again, and no snapshot is written over.
+        return max((int(p.stem) for p in (self.folder / "snapshots").glob("*.json") if p.stem.isdecimal()), default=0)
 
     def _part(self, name: str) -> Path:
         return self.folder / "parts" / f"{name}.safetensors"

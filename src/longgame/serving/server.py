@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Callable
 
 import uvicorn
@@ -15,8 +14,6 @@ GRACE = 10
 """Seconds that requests under way get to finish at the end."""
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than a proxy keeps it, or the proxy sends into a closing one."""
-SWITCH = 0.0005
-"""Seconds a thread may hold the interpreter while another waits: with the usual 5 ms the loop would wait for a writer."""
 
 
 def run(app: FastAPI, host: str, port: int, on_started: Callable[[str], None] = lambda url: None) -> None:
@@ -25,7 +22,6 @@ def run(app: FastAPI, host: str, port: int, on_started: Callable[[str], None] = 
     Raises ConfigError where the address cannot be had.
     """
     listener = _listen(host, port)
-    sys.setswitchinterval(SWITCH)
     config = uvicorn.Config(
         app,
         log_config=None,

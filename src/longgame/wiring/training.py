@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonCo
 from longgame.algorithms.reinforce import NetworkPolicy, Reinforce, ReinforceConfig
 from longgame.arrays import Interactions
 from longgame.artefacts import Arrays
-from longgame.errors import ConfigError
 from longgame.language import Features
 from longgame.learning.batches import Trajectories, batches, trajectories
 from longgame.learning.gate import Verdict
@@ -28,7 +27,7 @@ from longgame.recommender import Recommender
 from longgame.rng import derive
 from longgame.settings import Settings
 from longgame.types import I64
-from longgame.wiring.parts import Reader, Sources, policy_network
+from longgame.wiring.parts import Reader, Sources, guards_of, policy_network
 from longgame.wiring.workspace import Loaded, Workspace, exploration, gate
 
 Say = Callable[[str], None]
@@ -147,8 +146,6 @@ def learn(
 
 
 def _rules(ws: Workspace, features: Features) -> tuple[Any, ...]:
-    from longgame.wiring.parts import guards_of
-
     if not ws.settings.guards.at_most:
         return ()
     place = features.index
@@ -173,8 +170,6 @@ def _translated(log: Trajectories, old: Features, new: Features) -> Trajectories
     if old.ids == new.ids:
         return log
     table = np.concatenate([new.positions(old.ids), [-1]]).astype(np.int32)  # -1 finds the last entry
-    from dataclasses import replace
-
     rows = [
         replace(r, candidates=table[r.candidates], history=tuple(p for p in table[list(r.history)].tolist() if p >= 0))
         for r in log.rows
@@ -192,11 +187,3 @@ def _prove(
         return True, {"reason": "forced by the operator, not proven"}
     verdict = judge_against(made, live.recommender, log, judge, ws)
     return verdict.passed, asdict(verdict)
-
-
-def evaluate_live(ws: Workspace) -> tuple[Loaded, Trajectories]:
-    """The live recommender and the logged decisions. Raises ConfigError where nothing is live."""
-    live = ws.load()
-    if live is None:
-        raise ConfigError("evaluate: no policy is published yet; run `longgame train` first")
-    return live, join(ws, live.recommender.features)[0]

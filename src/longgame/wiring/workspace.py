@@ -26,10 +26,15 @@ OnProgress = Callable[[int, int], None]
 
 
 def one_thread() -> None:
-    """One thread a process for torch: with two, another busy process slows both a hundredfold. The one place it is set."""
+    """One thread a process for torch and numpy: with two, another busy process slows both a hundredfold.
+
+    The one place where it is set.
+    """
     import torch
+    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 def language_model(settings: Settings) -> LanguageModel:
