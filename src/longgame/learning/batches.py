@@ -62,8 +62,8 @@ def make_batch(log: Trajectories, chosen: I64, features: Features, steps: int, r
     after = np.where(log.following[chosen] >= 0, log.following[chosen], chosen)
     next_rows = [log.rows[i] for i in after.tolist()]
     widest = max(len(r.candidates) for r in [*rows, *next_rows])
-    items, mask, positions = _items(rows, features, widest)
-    next_items, next_mask, _ = _items(next_rows, features, widest)
+    positions, next_positions = positions_of(rows, widest), positions_of(next_rows, widest)
+    mask = positions >= 0
     action, propensity, reward = columns(rows)
     for row, (joined, slots) in enumerate(zip(rows, action, strict=True)):  # a pick of an item that is gone
         action[row] = [-1 if a >= 0 and joined.candidates[a] < 0 else a for a in slots.tolist()]
@@ -71,7 +71,7 @@ def make_batch(log: Trajectories, chosen: I64, features: Features, steps: int, r
     propensity[gone], reward[gone] = 1.0, 0.0
     return Batch(
         states(rows, features, steps),
-        items,
+        _items(positions, features),
         mask,
         replay_allowed(mask, action, rules_allow(rules, positions)),
         action,
@@ -80,8 +80,8 @@ def make_batch(log: Trajectories, chosen: I64, features: Features, steps: int, r
         log.future[chosen].astype(np.float32),
         log.discount[chosen].astype(np.float32),
         states(next_rows, features, steps),
-        next_items,
-        next_mask,
+        _items(next_positions, features),
+        next_positions >= 0,
     )
 
 
@@ -111,12 +111,17 @@ def states(rows: Sequence[Joined], features: Features, steps: int) -> State:
     return State.stack([state_of(row.history, row.context, features, steps) for row in rows])
 
 
-def _items(rows: Sequence[Joined], features: Features, widest: int) -> tuple[F32, Bool, I64]:
-    """Vectors (B, C, D), mask (B, C) and positions (B, C) of the candidates, padded at the end to C = ``widest``."""
+def positions_of(rows: Sequence[Joined], widest: int) -> I64:
+    """(B, C) catalogue positions of the candidates, padded with -1 at the end to C = ``widest``."""
     positions = np.full((len(rows), widest), -1, np.int64)
     for i, row in enumerate(rows):
         positions[i, : len(row.candidates)] = row.candidates
-    if len(rows) > 1 and (positions == positions[0]).all():  # one set for all: no copy a row
+    return positions
+
+
+def _items(positions: I64, features: Features) -> F32:
+    """(B, C) -> vectors (B, C, D)."""
+    if len(positions) > 1 and (positions == positions[0]).all():  # one set for all: no copy a row
         shared = features.take(positions[0])
-        return np.broadcast_to(shared, (len(rows), *shared.shape)), positions >= 0, positions
-    return features.take(positions), positions >= 0, positions
+        return np.broadcast_to(shared, (len(positions), *shared.shape))
+    return features.take(positions)

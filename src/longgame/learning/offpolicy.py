@@ -64,9 +64,10 @@ class Replay:
 
     def _columns(self, log: Trajectories, chosen: I64, policy: Policy, model: RewardModel | None, part: int) -> Columns:
         batch = make_batch(log, chosen, self.features, self.steps, self.rules)
+        positions = positions_of([log.rows[i] for i in chosen.tolist()], batch.mask.shape[1])
         scores = policy.score(batch.state, batch.items, batch.mask)
         filled = batch.action >= 0
-        rng, allow = derive(self.seed, "off-policy", str(part)), rules_allow(self.rules, positions_of(log, chosen))
+        rng, allow = derive(self.seed, "off-policy", str(part)), rules_allow(self.rules, positions)
         marginals = slot_marginals(scores, batch.mask, batch.action.shape[1], self.explore, rng, allow=allow)
         marginals *= filled[:, :, None]
         shown = np.take_along_axis(marginals, np.maximum(batch.action, 0)[:, :, None], axis=2)[:, :, 0]
