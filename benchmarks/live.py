@@ -56,7 +56,7 @@ class Likes:
 
     def __init__(self, path: Path) -> None:
         records = list(open_source(path).read(Report()))
-        genres = {r.id: _genres(r) for r in records if isinstance(r, Item)}
+        genres: dict[str, tuple[str, ...]] = {r.id: _genres(r) for r in records if isinstance(r, Item)}
         self.users = sorted({r.user for r in records if isinstance(r, Event)})
         self._genres = genres
         self._film: dict[str, list[float]] = defaultdict(lambda: [1.0, 4.0])  # likes, ratings; shrunk to a quarter
@@ -76,8 +76,7 @@ class Likes:
 
 
 def _genres(item: Item) -> tuple[str, ...]:
-    value = next((v for v in item.attributes.values() if isinstance(v, tuple)), ())
-    return value
+    return next((v for v in item.attributes.values() if isinstance(v, tuple)), ())
 
 
 def call(url: str, body: dict[str, Any] | None = None) -> Any:

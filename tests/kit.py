@@ -17,12 +17,13 @@ from longgame.recommender import Recommender
 from longgame.retrieval.whole import WholeCatalogue
 from longgame.simulation.rollout import rollout
 from longgame.slate import Exploration, replay_allowed, sample_slates
+from longgame.state import state_of
 from longgame.store.memory import MemoryStore
 from longgame.types import Decision, DecisionId, Event, Item, ItemId, Objective, Request, UserId, Versions
 
 B, C, K, T, D, F = 6, 5, 2, 4, 3, 1
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)
-WORDS = "lamp kettle kite notebook backpack puzzle lantern speaker dumbbell".split()
+WORDS = ["lamp", "kettle", "kite", "notebook", "backpack", "puzzle", "lantern", "speaker", "dumbbell"]
 
 
 def at(hours: float) -> datetime:
@@ -56,15 +57,24 @@ def state(rng: np.random.Generator, b: int = B, t: int = T, width: int = D, cont
 def batch(seed: int = 0, b: int = B, c: int = C, k: int = K, explore: Exploration | None = None, whole: bool = False) -> Batch:
     """Random rows with what a log brings: rows of fewer candidates, slates of fewer items, or all of them ``whole``."""
     rng = np.random.default_rng(seed)
-    mask = np.arange(c) < c - (0 if whole else np.arange(b)[:, None] % c)
+    mask = np.arange(c) < c - np.arange(b)[:, None] % (1 if whole else c)
     scores = rng.standard_normal((b, c)).astype(np.float32)
     action, odds = sample_slates(scores, mask, k, explore or Exploration(), rng.random((b, k)))
     reward = np.where(action >= 0, rng.random((b, k)), 0.0).astype(np.float32)
-    vectors = [rng.standard_normal((b, c, D)).astype(np.float32) for _ in range(2)]
-    future, discount = rng.random(b).astype(np.float32), rng.uniform(0.5, 1, b).astype(np.float32)
-    allowed = replay_allowed(mask, action)
     return Batch(
-        state(rng, b), vectors[0], mask, allowed, action, odds, reward, future, discount, state(rng, b), vectors[1], mask
+        state=state(rng, b),
+        items=rng.standard_normal((b, c, D)).astype(np.float32),
+        mask=mask,
+        allowed=replay_allowed(mask, action),
+        action=action,
+        propensity=odds,
+        reward=reward,
+        response=reward > 0.3,
+        future=rng.random(b).astype(np.float32),
+        discount=rng.uniform(0.5, 1, b).astype(np.float32),
+        next_state=state(rng, b),
+        next_items=rng.standard_normal((b, c, D)).astype(np.float32),
+        next_mask=mask,
     )
 
 
@@ -107,3 +117,7 @@ def lived(made: Recommender, world: World, days: int, k: int, seed: int, objecti
     store = MemoryStore()
     rollout(made, world, days, k, seed, store)
     return trajectories(joined(store, made.features, objective, made.steps), objective)
+
+
+def state_of_nobody(catalogue: Features) -> State:
+    return state_of((), (), catalogue, T)

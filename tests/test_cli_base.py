@@ -8,8 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from longgame.cli import COMMANDS, GROUPS, app
 from longgame.commands import terminal
@@ -164,7 +163,7 @@ def test_data_list_and_get(folder: Path):
 
 def test_progress_is_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     clock = iter([0.0, 1.0, 4.0, 5.0, 8.0])
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("longgame.commands.terminal.time.monotonic", lambda: next(clock))
     with terminal.progress("write", "rows") as advance:
         for done in (100, 500, 600, 900):
             advance(done, 1000)

@@ -224,7 +224,7 @@ def test_it_is_not_ready_without_a_policy_or_a_store(store: EventStore):
         problem(call("POST", "/v1/recommend", json={"id": "r", "user": "u"}), 503, "not-ready", "/health/ready")
         problem(call("GET", "/v1/policy"), 503)
         assert call("GET", "/health/live").status_code == 200
-    with client(Service(Broken(), Live(recommender(store)))) as call:  # type: ignore[arg-type]
+    with client(Service(Broken(), Live(recommender(store)))) as call:
         reply = call("GET", "/health/ready")
         assert reply.status_code == 503 and "could not connect" in reply.json()["reasons"][0]
         for method, path, body in (

@@ -159,6 +159,8 @@ class Batch:
     """(B, K) P(action k | actions before k) when it was logged; 1 in an empty slot"""
     reward: F32
     """(B, K) reward of each slot within the objective's window"""
+    response: Bool
+    """(B, K) True where the user did anything at all with the slot, whatever it is worth"""
     future: F32
     """(B,) discounted sum of all rewards of the user's later decisions"""
     discount: F32
@@ -181,6 +183,7 @@ class Batch:
             ("action", self.action, "B K"),
             ("propensity", self.propensity, "B K"),
             ("reward", self.reward, "B K"),
+            ("response", self.response, "B K"),
             ("future", self.future, "B"),
             ("discount", self.discount, "B"),
             ("next_state.history", self.next_state.history, "B T D"),

@@ -59,6 +59,9 @@ class ReinforceConfig:
     average: float = 0.98
     """The policy handed out is a running mean of the network's weights (Polyak & Juditsky 1992) that forgets this slowly
     an update, in [0, 1): one batch more or less then moves it little. 0 hands out the last weights."""
+    credit_responses: bool = True
+    """Credit the future only to the slots the user responded to: what was passed over changed nothing. (SlateQ's
+    assumption, Ie et al. 2019, section 4.2.) False credits it to the whole slate, without bias and with K times the noise."""
     discount_future: bool = True
     """False ignores everything after the slate: a myopic learner, the baseline to beat."""
     explore: Exploration = field(default_factory=Exploration)
@@ -166,7 +169,8 @@ class Reinforce:
             after = self._network.value(self._network.user(batch.next_state)).numpy().astype(np.float64) * scale
         tail = self.config.trace * batch.future + (1 - self.config.trace) * batch.discount * after
         expected = value.detach().numpy() * scale - slate.mean()
-        advantage = own + (tail - expected)[:, None]
+        ahead = np.repeat((tail - expected)[:, None], own.shape[1], axis=1)
+        advantage = own + (np.where(batch.response, ahead, 0.0) if self.config.credit_responses else ahead)
         return loss, advantage / max(float(advantage[filled].std()) if filled.any() else 0.0, 1e-6)
 
     def _top_k(self, scores: F32, batch: Batch) -> F64:

@@ -167,7 +167,7 @@ def _registry(settings: Settings) -> Iterator[Check]:
 
 
 def _encoder(settings: Settings) -> Iterator[Check]:
-    from longgame.wiring.workspace import language_model
+    from longgame.wiring.language import language_model
 
     begun = time.perf_counter()
     model = language_model(settings)

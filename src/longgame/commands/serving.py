@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -34,6 +35,10 @@ def serve(
     settings = settings_of(ctx, {"serve.host": host, "serve.port": port, "learner.enabled": learn})
     invocation = ctx.obj if isinstance(ctx.obj, Invocation) else Invocation()
     one_thread()
+    # The server takes both signals while it runs, finishes what it began, and raises them again: then this ends the
+    # block in order, so that no learner outlives its server.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     with workspace(settings) as ws, learner(settings, invocation):
         run(ws, settings)
 

@@ -20,7 +20,7 @@ def understand(
     from longgame.language import VectorCache
     from longgame.language import understand as read
     from longgame.store import open_store
-    from longgame.wiring.workspace import language_model
+    from longgame.wiring.language import language_model
 
     settings = settings_of(ctx, {"language.model": model})
     store = open_store(settings.store.url)

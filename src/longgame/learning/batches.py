@@ -64,11 +64,11 @@ def make_batch(log: Trajectories, chosen: I64, features: Features, steps: int, r
     widest = max(len(r.candidates) for r in [*rows, *next_rows])
     positions, next_positions = positions_of(rows, widest), positions_of(next_rows, widest)
     mask = positions >= 0
-    action, propensity, reward = columns(rows)
+    action, propensity, reward, response = columns(rows)
     for row, (joined, slots) in enumerate(zip(rows, action, strict=True)):  # a pick of an item that is gone
         action[row] = [-1 if a >= 0 and joined.candidates[a] < 0 else a for a in slots.tolist()]
     gone = action < 0
-    propensity[gone], reward[gone] = 1.0, 0.0
+    propensity[gone], reward[gone], response[gone] = 1.0, 0.0, False
     return Batch(
         states(rows, features, steps),
         _items(positions, features),
@@ -77,6 +77,7 @@ def make_batch(log: Trajectories, chosen: I64, features: Features, steps: int, r
         action,
         propensity,
         reward,
+        response,
         log.future[chosen].astype(np.float32),
         log.discount[chosen].astype(np.float32),
         states(next_rows, features, steps),
@@ -94,16 +95,17 @@ def batches(
         yield make_batch(log, order[start : start + size], features, steps, rules)
 
 
-def columns(rows: Sequence[Joined]) -> tuple[I64, F64, F32]:
-    """Picks, propensities and rewards (B, K), padded with -1, 1 and 0."""
+def columns(rows: Sequence[Joined]) -> tuple[I64, F64, F32, Bool]:
+    """Picks, propensities, rewards and responses (B, K), padded with -1, 1, 0 and False."""
     k = max(1, max((len(r.picks) for r in rows), default=1))
     action = np.full((len(rows), k), -1, np.int64)
     propensity = np.ones((len(rows), k), np.float64)
-    reward = np.zeros((len(rows), k), np.float32)
+    reward, response = np.zeros((len(rows), k), np.float32), np.zeros((len(rows), k), np.bool_)
     for i, row in enumerate(rows):
         n = len(row.picks)
-        action[i, :n], propensity[i, :n], reward[i, :n] = row.picks, row.propensities, row.rewards
-    return action, propensity, reward
+        action[i, :n], propensity[i, :n] = row.picks, row.propensities
+        reward[i, :n], response[i, :n] = row.rewards, row.responses
+    return action, propensity, reward, response
 
 
 def states(rows: Sequence[Joined], features: Features, steps: int) -> State:

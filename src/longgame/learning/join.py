@@ -38,6 +38,8 @@ class Joined:
     propensities: tuple[float, ...]
     rewards: list[float]
     """One a pick, within the objective's window."""
+    responses: list[bool]
+    """One a pick: whether the user did anything with it in that time."""
     history: tuple[int, ...]
     """At most T catalogue positions, oldest first."""
     context: tuple[float, ...]
@@ -109,6 +111,7 @@ class Join:
             decision.picks,
             decision.propensities,
             [0.0] * len(decision.picks),
+            [False] * len(decision.picks),
             self._history(request.user, at, cursor),
             request.context,
             decision.versions,
@@ -128,6 +131,7 @@ class Join:
                 self.mismatched += 1
             else:
                 row.rewards[event.slot] += self._objective.reward(event.kind, event.value)
+                row.responses[event.slot] = True
         recent, step = self._loaded(event.user), (at, event.id, position)
         if event.user not in self._cut or step > recent[0]:
             insort(recent, step)

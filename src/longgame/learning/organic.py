@@ -114,6 +114,7 @@ def _batch(actions: Actions, rows: I64, candidates: I64, padded: F32, behaviour:
         action,
         np.clip(odds, _LEAST, 1.0),
         actions.reward[rows, None].astype(np.float32),
+        np.ones((count, 1), np.bool_),
         actions.future[rows].astype(np.float32),
         actions.discount[rows].astype(np.float32),
         after,

@@ -115,7 +115,8 @@ class Api:
         live = self._service.live
         reasons = [] if live else ["no policy is published yet; run `longgame train`, or wait for the learner"]
         try:
-            await asyncio.wait_for(self._pooled(self._service.store.decision, DecisionId("health")), STORE_PATIENCE)
+            # Not in the pool: long batches must not make a healthy server look ill.
+            await asyncio.wait_for(asyncio.to_thread(self._service.store.decision, DecisionId("health")), STORE_PATIENCE)
         except TimeoutError:
             reasons.append(f"the store did not answer within {STORE_PATIENCE:g} s")
         except LonggameError as error:

@@ -29,9 +29,10 @@ from longgame.simulation.shop import Shop, ShopConfig
 from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import Event, Item
+from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, policy_network
 from longgame.wiring.training import Say, split
-from longgame.wiring.workspace import Workspace, language_model
+from longgame.wiring.workspace import Workspace
 
 K = 4
 """Slots of a slate in the shop."""
@@ -56,8 +57,8 @@ class DemoSize:
 
 SIZES = {
     "tiny": DemoSize(300, 150, 60, 60, 2, 2),
-    "small": DemoSize(3000, 500, 90, 150, 4, 5),
-    "full": DemoSize(6000, 2000, 90, 300, 4, 5),
+    "small": DemoSize(3000, 500, 90, 150, 3, 5),
+    "full": DemoSize(6000, 2000, 90, 300, 3, 5),
 }
 FIRST = 1
 """The seed of the first run; 0 was used to choose the learning rate and the epochs, and is not reported."""

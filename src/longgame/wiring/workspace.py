@@ -10,16 +10,17 @@ from typing import Any
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
-from longgame.language import Features, HashingModel, MiniLM, VectorCache, understand
+from longgame.language import Features, VectorCache, understand
 from longgame.learning.gate import Gate
 from longgame.learning.learner import LearnerConfig
 from longgame.learning.publish import Registry, Snapshot
-from longgame.protocols import EventStore, LanguageModel, Policy
+from longgame.protocols import EventStore, Policy
 from longgame.recommender import Recommender
 from longgame.settings import Settings
 from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import Event, Item
+from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
 
 OnProgress = Callable[[int, int], None]
@@ -35,12 +36,6 @@ def one_thread() -> None:
 
     torch.set_num_threads(1)
     threadpool_limits(1)
-
-
-def language_model(settings: Settings) -> LanguageModel:
-    """The model that the settings name."""
-    s = settings.language
-    return HashingModel(s.width) if s.model == "hashing" else MiniLM(s.precision, s.threads)
 
 
 def exploration(settings: Settings) -> Exploration:
