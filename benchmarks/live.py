@@ -37,8 +37,8 @@ window = "2s"
 
 [learner]
 poll = "1s"
-block = 64
-updates = 16
+block = 128
+updates = 48
 """
 SHOWN = 3
 
@@ -152,7 +152,7 @@ def converse(url: str, likes: Likes, requests: int) -> None:
     some, before = likes.users[:SHOWN], call(f"{url}/v1/policy")
     first = slates(url, some, "before")
     counts = recommend(url, likes, requests)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while (after := call(f"{url}/v1/policy")) == before and time.monotonic() < deadline:
         time.sleep(1)
     last = slates(url, some, "after")

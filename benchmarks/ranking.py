@@ -250,7 +250,7 @@ def train_policy(
 
 def learned(data: Data, seeds: int, until: float, workers: int) -> list[Row]:
     """The supervised network and the policy that starts from it, a process a seed."""
-    config = SequenceConfig()
+    config = SequenceConfig(batch=128 if len(data.train.items) > 5000 else 16)
     before, configs = data.before, [replace(config, seed=seed) for seed in range(seeds)]
     started = time.perf_counter()
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -49,8 +50,8 @@ model = "hashing"
 steps = 10
 [learner]
 poll = "1s"
-block = 40
-updates = 12
+block = 80
+updates = 24
 [gate]
 min_effective_n = 20
 """
@@ -98,22 +99,25 @@ def test_training_again_without_decisions_is_refused_by_the_gate_with_a_reason(p
 def call(url: str, body: dict | None = None) -> dict:
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(url, data, {"content-type": "application/json"}), timeout=30) as reply:
-        return json.loads(reply.read())
+        told: dict = json.loads(reply.read())
+    return told
 
 
 def test_feedback_over_http_brings_a_new_policy_live(product):
     """Everybody turns to love stories: what is served must follow, by the gate's leave, without a restart."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "longgame", "serve", "--port", "0"],
-        cwd=product, env=ENV, stdout=subprocess.PIPE, stderr=(product / "serve.log").open("w"), text=True,
-    )  # fmt: skip
+    with (product / "serve.log").open("w") as log:
+        command = [sys.executable, "-m", "longgame", "serve", "--port", "0"]
+        server = subprocess.Popen(command, cwd=product, env=ENV, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert server.stdout is not None
         url = server.stdout.readline().split()[3]
         before = call(f"{url}/v1/policy")
-        shares, n = [], 0
+        shares, n, deadline = [], 0, time.monotonic() + 150
         while call(f"{url}/v1/policy") == before:
-            assert n < 1500, (product / "serve.log").read_text()
+            assert time.monotonic() < deadline, (product / "serve.log").read_text()
+            if n >= 1000:  # enough was said: the learner, which shares the cores, may take its time
+                time.sleep(0.5)
+                continue
             for _ in range(50):
                 reply = call(f"{url}/v1/recommend", {"id": f"r{n}", "user": f"new{n % 40}", "k": 3})
                 shown = [item["id"] for item in reply["items"]]

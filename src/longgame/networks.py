@@ -61,11 +61,12 @@ class Block(nn.Module):
         self.distance = nn.Parameter(torch.zeros(config.heads, config.steps))
 
     def forward(self, x: Tensor, attend: Tensor, apart: Tensor) -> Tensor:
-        """(B, T, H), (B, 1, T, T) additive mask, (T, T) distances -> (B, T, H)."""
-        b, t, h = x.shape
+        """(B, T, H), (B, 1, S, T) additive mask, (S, T) distances -> (B, S, H): the last S steps after the block."""
+        (b, t, h), s = x.shape, len(apart)
         q, k, v = self.qkv(self.before_attention(x)).view(b, t, 3, self.heads, h // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=attend + self.distance[:, apart])
-        x = x + functional.dropout(self.out(mixed.transpose(1, 2).reshape(b, t, h)), self.drop, self.training)
+        mask = attend + self.distance[:, apart]
+        mixed = functional.scaled_dot_product_attention(q[:, :, t - s :], k, v, attn_mask=mask)
+        x = x[:, t - s :] + functional.dropout(self.out(mixed.transpose(1, 2).reshape(b, s, h)), self.drop, self.training)
         fed: Tensor = x + functional.dropout(self.feed(self.before_feed(x)), self.drop, self.training)
         return fed
 
@@ -95,8 +96,8 @@ class UserNetwork(nn.Module):
             nn.init.normal_(self.enter.weight, std=config.width**-0.5)
             nn.init.normal_(self.item.weight, std=config.width**-0.5)
 
-    def steps(self, history: Tensor, present: Tensor, context: Tensor) -> Tensor:
-        """(B, T, D), (B, T), (B, F) -> (B, T, H): the user as they were after each step."""
+    def steps(self, history: Tensor, present: Tensor, context: Tensor, last: bool = False) -> Tensor:
+        """(B, T, D), (B, T), (B, F) -> (B, T, H): the user as they were after each step, or (B, 1, H) after the ``last``."""
         t = history.shape[1]
         place = torch.arange(t)
         apart = place[:, None] - place[None, :]
@@ -104,8 +105,10 @@ class UserNetwork(nn.Module):
         seen = ((apart >= 0) & present[:, None, :]) | (apart == 0)
         attend = torch.zeros(seen.shape).masked_fill(~seen, float("-inf"))[:, None]
         x = functional.dropout(self.enter(history), self.config.dropout, self.training)
-        for block in self.blocks:
-            x = block(x, attend, apart.clamp(0, self.config.steps - 1))
+        apart = apart.clamp(0, self.config.steps - 1)
+        for number, block in enumerate(self.blocks, start=1):
+            only = t - 1 if last and number == len(self.blocks) else 0  # what no later block asks for is not computed
+            x = block(x, attend[:, :, only:], apart[only:])
         if self.context is not None:
             x = x + self.context(context)[:, None, :]
         out: Tensor = self.norm(x)
@@ -113,7 +116,11 @@ class UserNetwork(nn.Module):
 
     def user(self, state: State) -> Tensor:
         """State of B -> (B, H)."""
-        return self.steps(tensor(state.history), tensor(state.present), tensor(state.context))[:, -1]
+        present = state.present
+        # Padding stands in front and is never attended to: what is padding for all of B need not be computed.
+        first = min(int(present.any(axis=0).argmax()), present.shape[1] - 1) if present.any() else present.shape[1] - 1
+        history = tensor(state.history[:, first:])
+        return self.steps(history, tensor(present[:, first:]), tensor(state.context), last=True)[:, 0]
 
     def score(self, user: Tensor, items: Tensor) -> Tensor:
         """(B, H) and (B, C, D), or (C, D) for one set of candidates that all share -> (B, C) log-preferences."""

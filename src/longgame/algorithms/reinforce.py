@@ -165,9 +165,11 @@ class Reinforce:
         self._scale = spread if self._scale == 0.0 else 0.99 * self._scale + 0.01 * spread
         scale = max(self._scale, 1e-6)
         loss = ((value - torch.from_numpy((worth / scale).astype(np.float32))) ** 2).mean()
-        with torch.no_grad():
-            after = self._network.value(self._network.user(batch.next_state)).numpy().astype(np.float64) * scale
-        tail = self.config.trace * batch.future + (1 - self.config.trace) * batch.discount * after
+        tail = self.config.trace * batch.future.astype(np.float64)
+        if self.config.trace < 1:
+            with torch.no_grad():
+                after = self._network.value(self._network.user(batch.next_state)).numpy().astype(np.float64) * scale
+            tail += (1 - self.config.trace) * batch.discount * after
         expected = value.detach().numpy() * scale - slate.mean()
         ahead = np.repeat((tail - expected)[:, None], own.shape[1], axis=1)
         advantage = own + (np.where(batch.response, ahead, 0.0) if self.config.credit_responses else ahead)

@@ -30,13 +30,13 @@ from longgame.types import I64, Objective
 class LearnerConfig:
     """How the learner follows the log."""
 
-    block: int = 128
-    """Decisions with their feedback that make one round of learning."""
-    updates: int = 8
+    block: int = 256
+    """Decisions with their feedback that make one round: updates, then one question to the gate."""
+    updates: int = 16
     """Updates a round."""
     batch: int = 256
     """Decisions an update."""
-    memory: int = 100_000
+    memory: int = 20_000
     """Newest decisions kept to learn from and to judge by."""
     holdout: float = 0.33
     """Share of decisions never learned from, only judged by, in (0, 1)."""
@@ -88,12 +88,14 @@ class Learner:
         """Items that the log brought since the learner began: its features do not know them yet."""
         return self._join.items_written
 
-    def run(self, publish: Callable[[Policy, Verdict], None]) -> int:
+    def run(self, publish: Callable[[Policy, Verdict], None], refused: Callable[[Verdict], None] = lambda verdict: None) -> int:
         """Step until the log is used up, publishing what passes; returns the number of rounds."""
         before = self.rounds
         while (verdict := self.step()) is not None:
             if verdict.passed:
                 publish(self.live, verdict)
+            else:
+                refused(verdict)
         return self.rounds - before
 
     def _fill(self) -> bool:

@@ -45,22 +45,22 @@ class SequenceConfig:
     hidden: int = 64
     """H, width inside the network; a multiple of ``heads``."""
     heads: int = 2
-    blocks: int = 2
+    blocks: int = 1
     steps: int = 50
     """T, the last events of a history that it reads."""
     dropout: float = 0.2
     """Share of activations dropped in training, in [0, 1)."""
     text_alone: float = 0.1
     """Share of items whose residual is left out at a training step, in [0, 1). More helps items without events."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Of Adam, above 0."""
-    weight_decay: float = 0.01
+    weight_decay: float = 0.3
     """Of Adam, decoupled from the gradient (AdamW), 0 or more."""
-    average: float = 0.99
+    average: float = 0.995
     """Share of the running mean of the weights that a training step keeps; the mean is the model. 0: the last weights."""
-    batch: int = 64
-    """Windows of up to ``steps`` events in a training step."""
-    epochs: int = 60
+    batch: int = 16
+    """Windows of up to ``steps`` events in a training step. For a log of 100,000 events; with more, take more."""
+    epochs: int = 40
     """At most so many passes over the log."""
     patience: int = 4
     """Passes without a better NDCG@10 on the held-out events after which training stops. 0: all epochs, nothing held out."""
@@ -193,7 +193,8 @@ def _score(network: UserNetwork, items: F32, histories: I64) -> F32:
     """(I, D), (B, T) with padding in front -> (B, I)."""
     present = histories >= 0
     vectors = np.concatenate([items, np.zeros((1, items.shape[1]), np.float32)])[histories]
-    user = network.steps(torch.from_numpy(vectors), torch.from_numpy(present), torch.zeros(len(histories), 0))[:, -1]
+    known = (torch.from_numpy(vectors), torch.from_numpy(present), torch.zeros(len(histories), 0))
+    user = network.steps(*known, last=True)[:, 0]
     out: F32 = network.score(user, torch.from_numpy(items)).numpy()
     return out
 

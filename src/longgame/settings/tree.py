@@ -177,13 +177,13 @@ class LearnerSection(Section):
     """Whether `longgame serve` learns from feedback beside the server."""
     poll: Duration = timedelta(seconds=5)
     """How long it waits where the log has nothing new."""
-    block: Count = 128
-    """Decisions with their feedback that make one round."""
-    updates: Count = 8
+    block: Count = 256
+    """Decisions with their feedback that make one round: updates, then one question to the gate."""
+    updates: Count = 16
     """Updates a round."""
     batch: Count = 256
     """Decisions an update."""
-    memory: Count = 100_000
+    memory: Count = 20_000
     """Newest decisions kept to learn from and to judge by."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.33
     """Share of decisions never learned from, only judged by."""

@@ -38,7 +38,7 @@ class Follower:
         if self._live is None or self._live.snapshot.number != current.number:
             self._begin(current)
         assert self._live is not None and self._learner is not None
-        rounds = self._learner.run(self._publish)
+        rounds = self._learner.run(self._publish, self._refused)
         if rounds:
             self._learner.save(self._checkpoint(self._live.snapshot))
         if self._learner.items_written > self._items:
@@ -84,6 +84,10 @@ class Follower:
         )
         self._live = Loaded(snapshot, self._live.reader, self._live.sources, self._live.recommender)
         self.say(f"snapshot {snapshot.number}: {policy.version} is live; {verdict.reason}")
+
+    def _refused(self, verdict: Verdict) -> None:
+        assert self._learner is not None
+        self.say(f"round {self._learner.rounds}: {verdict.reason}")
 
     def _take_in_items(self) -> None:
         """New and changed items get vectors, by the recipe that is live; the policy stays as it is."""
