@@ -38,7 +38,7 @@ window = "2s"
 [learner]
 poll = "1s"
 block = 128
-updates = 48
+updates = 8
 """
 SHOWN = 3
 

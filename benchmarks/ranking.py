@@ -91,7 +91,7 @@ class PolicyChoice:
     discount: float
     """Of rewards a day later."""
     updates: int = 300
-    """The most; tuning looks every ``STEP`` updates and keeps the best."""
+    """The most; tuning looks every ``STEP`` updates and keeps the best of those looks."""
 
 
 @dataclass
@@ -231,7 +231,7 @@ def train_policy(
         scorer = PolicyScorer(learner.policy, vectors, config.steps)
         return (float(evaluate_model(scorer, data.train, target, K).ndcg.mean()) if tuning else 0.0), scorer
 
-    best, kept, at = *look(), 0
+    best, kept, at = -1.0, look()[1], 0
     stream = (
         batch
         for epoch in range(100)
@@ -250,11 +250,10 @@ def train_policy(
 
 def learned(data: Data, seeds: int, until: float, workers: int) -> list[Row]:
     """The supervised network and the policy that starts from it, a process a seed."""
-    config = SequenceConfig(batch=128 if len(data.train.items) > 5000 else 16)
+    config = SequenceConfig()
     before, configs = data.before, [replace(config, seed=seed) for seed in range(seeds)]
     started = time.perf_counter()
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        tuner = pool.submit(train_network, replace(config, refit=False), data.train, data.features)
         supervised: list[tuple[Arrays, int]] = []
         while len(supervised) < seeds and (not supervised or time.perf_counter() < until):
             wave = configs[len(supervised) : len(supervised) + workers]
@@ -265,7 +264,12 @@ def learned(data: Data, seeds: int, until: float, workers: int) -> list[Row]:
         chosen = {**asdict(config), "best_epoch": [epoch for _, epoch in supervised]}
         rows = [judged("supervised network", models, data, started, chosen)]
         started = time.perf_counter()
-        start = tuner.result()[0]
+        # Trained for so many passes as the others and not until the validation events are ranked best: a start chosen by
+        # the events that judge it could only get worse.
+        passes = int(np.median([epoch for _, epoch in supervised]))
+        start = pool.submit(
+            train_network, replace(config, epochs=max(passes, 1), patience=0), data.train, data.features
+        ).result()[0]
         choices = [PolicyChoice(*c) for c in product((3e-5, 1e-4, 3e-4), (0.0, 0.5))]
         tuned = list(
             pool.map(partial(train_policy, config=config, start=start, behaviour=start, data=data, tuning=True), choices)

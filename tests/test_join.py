@@ -257,11 +257,10 @@ def test_the_state_is_that_of_the_store_when_the_decision_was_written(events, da
 def test_the_state_rebuilt_is_the_state_served(kind, tmp_path):
     """A population lives for two weeks; each row's state is the one that the server would have built then."""
     store: EventStore = open_store("memory:" if kind == "memory" else f"sqlite:///{tmp_path / 'log.db'}")
-    world = Shop(ShopConfig(users=12, items=30))
+    world = Shop(ShopConfig(users=25, items=30))
     shop = replace_ids(world)
-    made = recommender(
-        shop, RankPolicy(0.3), guards=(AlreadySeen(frozenset({"purchase"})),), context=1, steps=3, explore=Exploration(1.0, 0.5)
-    )
+    guards, explore = (AlreadySeen(frozenset({"purchase"})),), Exploration(1.0, 0.5)
+    made = recommender(shop, RankPolicy(0.3), guards=guards, context=1, steps=3, explore=explore)
     rollout(made, world, 14, 3, 0, store)
     rows = list(Join(store, shop.index, world.objective, 3).rows())
     assert len(rows) > 60 and any(len(set(r.history)) == 3 for r in rows)
@@ -280,7 +279,7 @@ def replace_ids(world: Shop):
 
 
 def test_memory_does_not_grow_with_the_log():
-    """A year of one decision an hour with a window of two: never more than three are open."""
+    """A year of one decision an hour with a window of two: never more than two are open."""
     store = MemoryStore()
     join, most = Join(store, SHOP.index, CLICKS, T), 0
     for hour in range(2000):
@@ -288,7 +287,7 @@ def test_memory_does_not_grow_with_the_log():
         store.put([d, feedback(d, 0, 1)])
         list(join.rows())
         most = max(most, len(join._open))
-    assert most == 3 and len(join._by_id) == 3
+    assert most == 2 and len(join._by_id) == 2
     assert len(join._recent["ann"]) <= 2 * events_read(T)  # type: ignore[index]
 
 
@@ -340,7 +339,7 @@ def test_an_end_is_not_a_cut():
 
 
 def test_a_long_log_is_followed_in_one_walk():
-    """Nothing to assert but that it ends: a user with fifty thousand decisions and three thousand with a few."""
+    """Nothing to assert but that it ends: a user with 25,000 decisions and three thousand with a few."""
     (row,) = rows_of(D1, LATER_STILL)[0]
     rows = [
         replace(

@@ -19,15 +19,12 @@ from tests.kit import D, T, event, features, ids, items, recommender, request
 
 SHOP = features(7)
 HISTORIES = [[], [event("a", -3, 2), event("b", -1, 4)], [event("c", -1, i) for i in range(6)], [event("d", -2, 0)]]
-THOMPSON = LinearThompsonConfig(D, 1, draws=65)
+THOMPSON, NETWORK = LinearThompsonConfig(D, 1, draws=65), NetworkConfig(D, 1, hidden=8, steps=T)
+DRAWS = np.random.default_rng(2).standard_normal((65, THOMPSON.size)).astype(np.float32)
 POLICIES = {
     "rank": RankPolicy(),
-    "thompson": LinearThompsonPolicy(
-        THOMPSON, np.random.default_rng(2).standard_normal((65, THOMPSON.size)).astype(np.float32)
-    ),
-    "network": NetworkPolicy(
-        NetworkConfig(D, 1, hidden=8, steps=T), to_arrays(UserNetwork(NetworkConfig(D, 1, hidden=8, steps=T)))
-    ),
+    "thompson": LinearThompsonPolicy(THOMPSON, DRAWS),
+    "network": NetworkPolicy(NETWORK, to_arrays(UserNetwork(NETWORK))),
 }
 
 

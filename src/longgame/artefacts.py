@@ -20,8 +20,9 @@ def digest(arrays: Arrays) -> str:
     """Eight hexadecimal digits that name these arrays: other contents, other name."""
     hasher = hashlib.blake2b(digest_size=4)
     for name in sorted(arrays):
-        hasher.update(name.encode())
-        hasher.update(np.ascontiguousarray(arrays[name]).tobytes())
+        array = np.ascontiguousarray(arrays[name])
+        hasher.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        hasher.update(array.tobytes())
     return hasher.hexdigest()
 
 

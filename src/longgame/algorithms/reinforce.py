@@ -47,6 +47,10 @@ class ReinforceConfig:
     """Of Adam, above 0."""
     ratio_cap: float = 10.0
     """Largest importance ratio of a slot; smaller is less variance and more bias."""
+    trust: float = 4.0
+    """A pick whose ratio is above 1 + trust is not made likelier, one below 1 / (1 + trust) not unlikelier: the clip of
+    PPO (Schulman et al. 2017, eq. 7) against the policy of the log, so that what is learned can still be proven on that
+    log. 0 sets no limit."""
     top_k: int = 0
     """K of the top-K correction: the slots the policy will fill. 0 means the K of the batch; 1 turns it off."""
     entropy: float = 1e-3
@@ -69,8 +73,10 @@ class ReinforceConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.learning_rate <= 0 or self.ratio_cap <= 0 or self.top_k < 0 or self.entropy < 0:
-            raise ConfigError(f"ReinforceConfig: learning_rate and ratio_cap above 0, top_k and entropy not below, got {self}")
+        if self.learning_rate <= 0 or self.ratio_cap <= 0 or min(self.top_k, self.entropy, self.trust) < 0:
+            raise ConfigError(
+                f"ReinforceConfig: learning_rate and ratio_cap above 0, top_k, entropy and trust not below, got {self}"
+            )
         if not 0 <= self.trace <= 1 or not 0 <= self.average < 1:
             raise ConfigError(f"ReinforceConfig: trace must lie in [0, 1] and average in [0, 1), got {self}")
 
@@ -128,7 +134,7 @@ class Reinforce:
         ratio = np.exp(
             np.minimum(slot_log_probs(held, batch.allowed, batch.action, explore) - logged, np.log(config.ratio_cap))
         )
-        weight = np.where(filled, ratio * self._top_k(held, batch) * advantage, 0.0)
+        weight = np.where(filled & self._trusted(ratio, advantage), ratio * self._top_k(held, batch) * advantage, 0.0)
         gradient = slot_log_prob_gradient(held, batch.allowed, batch.action, explore, weight) / count
         entropy = _entropy(scores, torch.from_numpy(batch.mask))
         self._optimizer.zero_grad()
@@ -174,6 +180,11 @@ class Reinforce:
         ahead = np.repeat((tail - expected)[:, None], own.shape[1], axis=1)
         advantage = own + (np.where(batch.response, ahead, 0.0) if self.config.credit_responses else ahead)
         return loss, advantage / max(float(advantage[filled].std()) if filled.any() else 0.0, 1e-6)
+
+    def _trusted(self, ratio: F64, advantage: F64) -> Bool:
+        """(B, K) False where a step would lead further away from the policy of the log than ``trust`` allows."""
+        limit = 1 + self.config.trust if self.config.trust else np.inf
+        return np.where(advantage > 0, ratio < limit, ratio > 1 / limit)
 
     def _top_k(self, scores: F32, batch: Batch) -> F64:
         """(B, K) lambda_K of each pick, from its probability in the first slot."""

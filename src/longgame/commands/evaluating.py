@@ -34,9 +34,9 @@ def evaluate(
         say_table(("model", f"Recall@{k}", f"NDCG@{k}", "MRR", f"coverage@{k}"), table)
     if policies:
         say(f"\nReward of a slate on {judged:,} held-out decisions, 95 % intervals (effective decisions):")
-        head = ("policy", "IPS", "SNIPS", "doubly robust", "slate")
+        head = ("policy", "IPS", "SNIPS", "doubly robust", "slot by slot")
         told = [
-            (p.policy, *(f"{e} ({e.effective_n:.0f})" for e in (p.estimates[n] for n in ("ips", "snips", "dr", "slate"))))
+            (p.policy, *(f"{e} ({e.effective_n:.0f})" for e in (p.estimates[n] for n in ("ips", "snips", "dr", "slots"))))
             for p in policies
         ]
         say_table(head, told)

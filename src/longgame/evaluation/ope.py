@@ -55,11 +55,19 @@ def slate_additive(reward: F64, slot_weights: F64, baseline: F64, confidence: fl
     takes noise away and no more. Returns the estimate and its N terms, so that two policies can be compared in pairs.
     """
     check({}, ("reward", reward, "N"), ("slot_weights", slot_weights, "N K"), ("baseline", baseline, "N"))
-    terms = baseline + (reward - baseline) * (1 + (slot_weights - 1).sum(axis=1))
-    per_slot = [effective(slot_weights[:, k]) for k in range(slot_weights.shape[1])]
-    spread = float(terms.std(ddof=1) / np.sqrt(len(terms))) if len(terms) > 1 else np.inf
-    value = float(terms.mean()) if len(terms) else np.nan
-    return normal(value, spread, len(terms), float(np.mean(per_slot)), confidence), terms
+    return _terms(baseline + (reward - baseline) * (1 + (slot_weights - 1).sum(axis=1)), slot_weights, confidence)
+
+
+def slot_additive(reward: F64, slot_weights: F64, confidence: float = 0.95) -> tuple[Estimate, F64]:
+    """The reward of a slate where each slot's own ``reward`` (N, K) is known: the item-position estimate (Li et al. 2018).
+
+    ``slot_weights`` as for :func:`slate_additive`, but a slot's ratio meets that slot's reward alone, so the noise of the
+    other slots stays out: right if what a slot earns depends on the item in it and not on its neighbours. The mean
+    reward of each slot is the baseline. Returns the estimate and its N terms.
+    """
+    check({}, ("reward", reward, "N K"), ("slot_weights", slot_weights, "N K"))
+    baseline = reward.mean(axis=0) if len(reward) else np.zeros(reward.shape[1])
+    return _terms((baseline + (reward - baseline) * slot_weights).sum(axis=1), slot_weights, confidence)
 
 
 def weights(reward: F64, logged_logp: F64, target_logp: F64) -> F64:
@@ -79,3 +87,11 @@ def _mean(terms: F64, w: F64, confidence: float) -> Estimate:
     n = len(terms)
     stderr = float(terms.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
     return normal(float(terms.mean()) if n else np.nan, stderr, n, effective(w), confidence)
+
+
+def _terms(terms: F64, slot_weights: F64, confidence: float) -> tuple[Estimate, F64]:
+    """The mean of N terms; its effective number is the mean of the slots' own."""
+    n = len(terms)
+    per_slot = [effective(slot_weights[:, k]) for k in range(slot_weights.shape[1])]
+    stderr = float(terms.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
+    return normal(float(terms.mean()) if n else np.nan, stderr, n, float(np.mean(per_slot)), confidence), terms

@@ -8,8 +8,9 @@ import numpy as np
 
 from longgame.errors import ConfigError
 from longgame.evaluation.intervals import Estimate, normal
-from longgame.evaluation.ope import slate_additive
+from longgame.evaluation.ope import slate_additive, slot_additive
 from longgame.learning.offpolicy import Columns
+from longgame.types import F64
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Gate:
     The value of a policy is the reward of the slate it would have shown plus the user's discounted future, the
     later decisions being those of the log: one step of the new policy. Where an objective looks no further than
     its window (discount 0) that is the slate's reward. Both policies are estimated the same way on the same
-    held-out decisions (``ope.slate_additive``), so what the estimate gets wrong for both cancels.
+    held-out decisions (``ope.slot_additive`` for the slots' rewards, ``ope.slate_additive`` for the future, which is
+    the whole slate's), so what the estimate gets wrong for both cancels.
     """
 
     confidence: float = 0.95
@@ -48,10 +50,8 @@ class Gate:
 
     def judge(self, candidate: Columns, incumbent: Columns) -> Verdict:
         """Hold two policies against the same rows. Never passes on a NaN."""
-        worth = candidate.reward + candidate.future
-        baseline = np.full(len(worth), worth.mean() if len(worth) else 0.0)
-        new, new_terms = slate_additive(worth, candidate.slot_weights, baseline, self.confidence)
-        old, old_terms = slate_additive(worth, incumbent.slot_weights, baseline, self.confidence)
+        new, new_terms = _worth(candidate, self.confidence)
+        old, old_terms = _worth(incumbent, self.confidence)
         difference = new_terms - old_terms
         n = len(difference)
         stderr = float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
@@ -67,3 +67,14 @@ class Gate:
         if not gain.low > self.margin:
             return False, f"refused: the lower bound of the gain does not clear {self.margin:g}; {told}"
         return True, f"passed: {told}"
+
+
+def _worth(columns: Columns, confidence: float) -> tuple[Estimate, F64]:
+    """Slate reward plus discounted future under the policy of ``columns``: the estimate and its N terms."""
+    slots, slot_terms = slot_additive(columns.reward, columns.slot_weights, confidence)
+    baseline = np.full(len(columns.future), columns.future.mean() if len(columns.future) else 0.0)
+    _, future_terms = slate_additive(columns.future, columns.slot_weights, baseline, confidence)
+    terms = slot_terms + future_terms
+    n = len(terms)
+    stderr = float(terms.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
+    return normal(float(terms.mean()) if n else np.nan, stderr, n, slots.effective_n, confidence), terms

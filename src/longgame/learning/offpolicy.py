@@ -26,7 +26,7 @@ class Columns:
     """One policy on N logged decisions."""
 
     reward: F64
-    """(N,) of the whole slate"""
+    """(N, K) of each slot; 0 in an empty one"""
     future: F64
     """(N,) discounted reward of the user's later decisions, whoever made them"""
     logged_logp: F64
@@ -39,6 +39,12 @@ class Columns:
     """(N,) what the reward model expects of the slate that was shown"""
     model_target: F64
     """(N,) what it expects of the target's slate"""
+
+    @property
+    def slate(self) -> F64:
+        """(N,) reward of the whole slate"""
+        total: F64 = self.reward.sum(axis=1)
+        return total
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,13 @@ class Replay:
         """Hold ``policy`` against the rows numbered ``chosen``, 256 at a time."""
         if not len(chosen):
             empty = np.zeros(0)
-            return Columns(empty, empty, empty, empty, np.ones((0, 1)), empty, empty)
+            return Columns(np.zeros((0, 1)), empty, empty, empty, np.ones((0, 1)), empty, empty)
         parts = [self._columns(log, chosen[i : i + 256], policy, model, i) for i in range(0, len(chosen), 256)]
         width = max(p.slot_weights.shape[1] for p in parts)
-        padded = [np.pad(p.slot_weights, ((0, 0), (0, width - p.slot_weights.shape[1])), constant_values=1.0) for p in parts]
-        joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in vars(parts[0]) if name != "slot_weights"}
-        return Columns(slot_weights=np.concatenate(padded), **joined)
+        columns = {name: [getattr(p, name) for p in parts] for name in vars(parts[0])}
+        for name, empty_slot in (("slot_weights", 1.0), ("reward", 0.0)):
+            columns[name] = [np.pad(c, ((0, 0), (0, width - c.shape[1])), constant_values=empty_slot) for c in columns[name]]
+        return Columns(**{name: np.concatenate(column) for name, column in columns.items()})
 
     def _columns(self, log: Trajectories, chosen: I64, policy: Policy, model: RewardModel | None, part: int) -> Columns:
         batch = make_batch(log, chosen, self.features, self.steps, self.rules)
@@ -74,7 +81,7 @@ class Replay:
         expected = np.zeros(batch.mask.shape) if model is None else model(batch.state, batch.items).astype(np.float64)
         picked = np.take_along_axis(expected, np.maximum(batch.action, 0), axis=1)
         return Columns(
-            batch.reward.sum(axis=1).astype(np.float64),
+            batch.reward.astype(np.float64),
             batch.future.astype(np.float64),
             np.log(batch.propensity).sum(axis=1),
             slot_log_probs(scores, batch.allowed, batch.action, self.explore).sum(axis=1),
@@ -87,11 +94,10 @@ class Replay:
 def estimates(columns: Columns, confidence: float = 0.95) -> dict[str, Estimate]:
     """Every estimate of the reward of a slate under the policy, by name."""
     c = columns
-    plain = (c.reward, c.logged_logp, c.target_logp)
-    baseline = np.full(len(c.reward), c.reward.mean() if len(c.reward) else 0.0)
+    plain = (c.slate, c.logged_logp, c.target_logp)
     return {
         "ips": ope.ips(*plain, confidence),
         "snips": ope.snips(*plain, confidence),
         "dr": ope.doubly_robust(*plain, c.model_logged, c.model_target, confidence),
-        "slate": ope.slate_additive(c.reward, c.slot_weights, baseline, confidence)[0],
+        "slots": ope.slot_additive(c.reward, c.slot_weights, confidence)[0],
     }

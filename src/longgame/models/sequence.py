@@ -32,6 +32,8 @@ from longgame.rng import derive
 from longgame.shapes import check
 from longgame.types import F32, I64, ItemId
 
+_STEPS_A_PASS = 150
+"""Training steps a pass takes where the batch is chosen by the log's size: fewer learn too little in a pass."""
 _SLICE = 1_000_000
 """Scores held at once in the loss: 4 MB."""
 
@@ -58,8 +60,8 @@ class SequenceConfig:
     """Of Adam, decoupled from the gradient (AdamW), 0 or more."""
     average: float = 0.995
     """Share of the running mean of the weights that a training step keeps; the mean is the model. 0: the last weights."""
-    batch: int = 16
-    """Windows of up to ``steps`` events in a training step. For a log of 100,000 events; with more, take more."""
+    batch: int = 0
+    """Windows of up to ``steps`` events in a training step. 0: so many that a pass takes about 150 steps, 16 to 512."""
     epochs: int = 40
     """At most so many passes over the log."""
     patience: int = 4
@@ -76,8 +78,8 @@ class SequenceConfig:
             )
         if not 0 <= self.average < 1:
             raise ConfigError(f"SequenceConfig.average: must lie in [0, 1), got {self.average}")
-        if min(self.batch, self.epochs) < 1 or self.patience < 0:
-            raise ConfigError(f"SequenceConfig: batch and epochs must be 1 or more, patience 0 or more, got {self}")
+        if self.epochs < 1 or min(self.batch, self.patience) < 0:
+            raise ConfigError(f"SequenceConfig: epochs must be 1 or more, batch and patience 0 or more, got {self}")
 
     def network(self) -> NetworkConfig:
         """The network that policies started from this model must have."""
@@ -219,6 +221,8 @@ class _Trainer:
             weights, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=False, fused=False
         )
         self.sequences = sequences(log)
+        count = -(-np.diff(self.sequences.offsets) // config.steps).sum()
+        self.batch = config.batch or int(np.clip(count // _STEPS_A_PASS, 16, 512))
 
     def epoch(self, number: int) -> float:
         """One pass over the log -> the mean loss. What it draws depends on the seed and ``number`` only."""
@@ -227,9 +231,7 @@ class _Trainer:
         loss, count = 0.0, 0
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(derive(config.seed, "dropout", str(number)).integers(2**62)))
-            for before, target in batches(
-                self.sequences, config.steps, config.batch, derive(config.seed, "order", str(number))
-            ):
+            for before, target in batches(self.sequences, config.steps, self.batch, derive(config.seed, "order", str(number))):
                 loss += self._step(before, target)
                 count += int((target >= 0).sum())
         return loss / count

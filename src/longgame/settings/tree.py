@@ -149,6 +149,9 @@ class PolicySection(Section):
     """Of reinforce."""
     ratio_cap: Annotated[float, Field(gt=0)] = 10.0
     """Largest importance ratio of a slot; smaller is less variance and more bias."""
+    trust: Annotated[float, Field(ge=0)] = 4.0
+    """A pick this many times likelier than when it was logged is not made likelier still, so that what is learned can be
+    proven on that log; 0 sets no limit, for a log of nearly random decisions."""
     entropy: Annotated[float, Field(ge=0)] = 1e-3
     """Weight of the entropy bonus; keeps the policy from closing too early."""
     seed: int = 0

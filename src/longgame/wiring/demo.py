@@ -87,7 +87,7 @@ def demo_settings(folder: Path, base: Settings) -> Settings:
         "data": {"folder": str(folder)},
         "language": {**base.language.model_dump(), "width": 64},
         "objective": {"rewards": {"purchase": 1.0}, "window": "12h", "discount": Shop().objective.discount},
-        "policy": {"steps": STEPS, "temperature": 1.0, "uniform": 0.02, "entropy": 1e-2, "learning_rate": 2e-3},
+        "policy": {"steps": STEPS, "temperature": 1.0, "uniform": 0.02, "trust": 0.0, "entropy": 1e-2, "learning_rate": 2e-3},
         "retrieval": {"candidates": 300, "shares": {"popularity": 1.0, "near": 1.0}},
         "guards": {"already_seen": False},
         "context": {"names": ("log_days_away",)},
@@ -153,7 +153,9 @@ def _reinforce(
     network, start = policy_network(reader, 1)
     s = settings.policy
     explore = Exploration(s.temperature, s.uniform)
-    config = ReinforceConfig(network, s.learning_rate, entropy=s.entropy, discount_future=far, explore=explore, seed=seed)
+    config = ReinforceConfig(
+        network, s.learning_rate, trust=s.trust, entropy=s.entropy, discount_future=far, explore=explore, seed=seed
+    )
     algorithm = Reinforce(config, start)
     for epoch in range(size.epochs):
         run(algorithm, batches(rows, features, STEPS, 256, derive(seed, "demo", str(epoch))))

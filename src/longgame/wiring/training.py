@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.reinforce import NetworkPolicy, Reinforce, ReinforceConfig
 from longgame.arrays import Interactions
-from longgame.artefacts import Arrays
+from longgame.artefacts import Arrays, load, save
 from longgame.language import Features
 from longgame.learning.batches import Trajectories, batches, trajectories
 from longgame.learning.gate import Verdict
@@ -118,6 +119,7 @@ def make_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) ->
         network,
         s.learning_rate,
         s.ratio_cap,
+        trust=s.trust,
         entropy=s.entropy,
         discount_future=settings.objective.discount > 0,
         explore=exploration(settings),
@@ -131,18 +133,35 @@ def learn(
 ) -> Mapping[str, float]:
     """``epochs`` passes over the told rows; returns the metrics of the last update.
 
-    Linear Thompson sampling makes one pass: its posterior counts what it has seen, and must not count it twice.
+    Linear Thompson sampling makes one pass: its posterior counts what it has seen, and must not count it twice. Each pass
+    ends with a checkpoint, from which a training of the same log and settings that was stopped goes on.
     """
     s, last = ws.settings, dict[str, float]()
-    for epoch in range(1 if s.policy.algorithm == "linear-thompson" else epochs):
+    path = ws.registry.folder / "training" / f"{_name_of_run(rows, features, s)}.safetensors"
+    done = 0
+    if path.exists():
+        arrays, about = load(path)
+        algorithm.load_state_dict(arrays)
+        done, last = about["epochs"], about["metrics"]
+        say(f"continues after epoch {done}")
+    for epoch in range(done, 1 if s.policy.algorithm == "linear-thompson" else epochs):
         order = derive(s.policy.seed, "train", str(epoch))
         steps = run(
             algorithm,
             batches(rows, features, s.policy.steps, s.learner.batch, order, _rules(ws, features)),
             lambda step, metrics: last.update(metrics),
         )
+        save(path, algorithm.state_dict(), {"epochs": epoch + 1, "metrics": last})
         say(f"epoch {epoch + 1}: {steps} updates, " + ", ".join(f"{k} {v:.3g}" for k, v in last.items()))
+    path.unlink(missing_ok=True)
     return last
+
+
+def _name_of_run(rows: Trajectories, features: Features, settings: Settings) -> str:
+    """Names all that decides what a training does, apart from the number of passes."""
+    last = rows.rows[-1].cursor if rows.rows else 0
+    told = f"{features.version} {len(rows.rows)} {int(rows.told.sum())} {last} {settings.model_dump_json()}"
+    return blake2b(told.encode(), digest_size=8).hexdigest()
 
 
 def _rules(ws: Workspace, features: Features) -> tuple[Any, ...]:
