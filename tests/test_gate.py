@@ -52,7 +52,7 @@ def test_the_margin_is_part_of_the_proof():
 
 
 def test_more_confidence_asks_for_more():
-    better, plain = pair(gain=0.08, n=120)
+    better, plain = pair(gain=0.05, n=120)
     lows = [Gate(confidence=c).judge(better, plain).gain.low for c in (0.5, 0.9, 0.999999)]
     assert lows == sorted(lows, reverse=True) and lows[0] > 0 > lows[2]
 

@@ -63,7 +63,7 @@ def test_feedback_arrives_in_any_order_and_counts_once():
     wanted = only(D1, feedback(D1, 0, 5), feedback(D1, 1, 90)).rewards
     assert wanted == [1.0, 1.0]
     assert only(D1, feedback(D1, 1, 90), feedback(D1, 0, 5)).rewards == wanted
-    twice = [D1, feedback(D1, 0, 5), feedback(D1, 0, 5), feedback(D1, 1, 90), D1]
+    twice: list[Record] = [D1, feedback(D1, 0, 5), feedback(D1, 0, 5), feedback(D1, 1, 90), D1]
     assert only(*twice).rewards == wanted
 
 

@@ -12,7 +12,7 @@ from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
 from longgame.arrays import Batch
 from longgame.errors import ArtefactError, ConfigError
-from longgame.learning.gate import Gate
+from longgame.learning.gate import Gate, Verdict
 from longgame.learning.learner import Learner, LearnerConfig, held_out
 from longgame.learning.offpolicy import Replay
 from longgame.networks import NetworkConfig
@@ -212,7 +212,7 @@ def test_what_is_better_goes_live_and_what_is_equal_does_not(log):
 
 
 def test_what_is_refused_is_told(log):
-    made, said = learner(filled(log), Spy(), objective=TODAY), []
+    made, said = learner(filled(log), Spy(), objective=TODAY), list[Verdict]()
     rounds = made.run(lambda policy, verdict: None, said.append)
     assert len(said) == rounds and all("refused" in verdict.reason for verdict in said)
 

@@ -6,10 +6,11 @@ import threading
 import numpy as np
 import pytest
 
+from longgame import artefacts
 from longgame.algorithms.rank import RankPolicy
 from longgame.artefacts import digest, load, save
 from longgame.errors import ArtefactError
-from longgame.learning import publish
+from longgame.learning import publish as module
 from longgame.learning.publish import Registry, Snapshot
 
 
@@ -113,7 +114,7 @@ def test_an_old_snapshot_made_live_by_hand_does_not_write_over_the_newer_ones(re
 @pytest.mark.parametrize("dies_at", ["part", "snapshot", "current", "rename"])
 def test_a_crash_leaves_the_old_snapshot_live_and_the_way_free(registry, dies_at, monkeypatch):
     old = registry.publish(snapshot(registry, 0))
-    whole = publish.write_whole
+    whole = artefacts.write_whole
 
     def crash(path, data):
         where = "current" if path.name == "current.json" else "snapshot"
@@ -128,9 +129,9 @@ def test_a_crash_leaves_the_old_snapshot_live_and_the_way_free(registry, dies_at
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(publish, "write_whole", crash)
+        patch.setattr(module, "write_whole", crash)
         if dies_at == "part":
-            patch.setattr(publish, "save", torn)
+            patch.setattr(module, "save", torn)
         with pytest.raises(KeyboardInterrupt):
             registry.publish(snapshot(registry, 1))
     assert registry.current() == old
@@ -160,13 +161,14 @@ def test_a_snapshot_of_another_version_says_so(registry):
 def test_a_reader_always_sees_a_whole_snapshot(registry):
     """It reads as fast as it can while another thread publishes: no error, no half, and numbers only rise."""
     registry.publish(snapshot(registry, 0))
-    stop, seen, errors = threading.Event(), [0], []
+    stop, seen, errors = threading.Event(), [0], list[object]()
 
     def read():
         reader = Registry(registry.folder)
         while not stop.is_set():
             try:
                 now = reader.current()
+                assert now is not None
                 got, _ = reader.get(now.parts["policy"])
                 if now.number < seen[-1] or not np.array_equal(got["a"], arrays(int(now.policy[2:]))["a"]):
                     errors.append(now)

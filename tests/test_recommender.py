@@ -12,6 +12,7 @@ from longgame.arrays import State
 from longgame.errors import RecordError
 from longgame.guards import AlreadySeen, AtMost, Blocklist
 from longgame.networks import NetworkConfig, UserNetwork, to_arrays
+from longgame.protocols import Policy
 from longgame.recommender import stack_items
 from longgame.slate import Exploration
 from longgame.state import build_state
@@ -21,7 +22,7 @@ SHOP = features(7)
 HISTORIES = [[], [event("a", -3, 2), event("b", -1, 4)], [event("c", -1, i) for i in range(6)], [event("d", -2, 0)]]
 THOMPSON, NETWORK = LinearThompsonConfig(D, 1, draws=65), NetworkConfig(D, 1, hidden=8, steps=T)
 DRAWS = np.random.default_rng(2).standard_normal((65, THOMPSON.size)).astype(np.float32)
-POLICIES = {
+POLICIES: dict[str, Policy] = {
     "rank": RankPolicy(),
     "thompson": LinearThompsonPolicy(THOMPSON, DRAWS),
     "network": NetworkPolicy(NETWORK, to_arrays(UserNetwork(NETWORK))),

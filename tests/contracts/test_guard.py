@@ -13,6 +13,7 @@ from longgame.errors import ConfigError
 from longgame.guards import AlreadySeen, AtMost, Blocklist, InStock
 from longgame.retrieval.whole import WholeCatalogue
 from longgame.slate import Exploration
+from longgame.types import ItemId
 from tests.kit import event, features, ids, items, recommender, request, state_of_nobody
 
 N = 7
@@ -25,7 +26,7 @@ HISTORY = [event("e0", -3, 1), event("e1", -2, 4, kind="purchase"), event("e2", 
 GUARDS = {
     "already seen": lambda: AlreadySeen(),
     "already bought": lambda: AlreadySeen(frozenset({"purchase"})),
-    "blocklist": lambda: Blocklist(["i2", "i5", "unknown"]),
+    "blocklist": lambda: Blocklist([ids(N)[2], ids(N)[5], ItemId("unknown")]),
     "in stock": lambda: InStock(items(N, stock=STOCK)),
 }
 REFUSED = {"already seen": {1, 4}, "already bought": {4}, "blocklist": {2, 5}, "in stock": {1, 3, 4, 6}}
@@ -96,7 +97,7 @@ def test_versions_name_the_contents():
         AtMost(items(3, b="xyz"), "b", 1).version,
     ]
     assert len(set(versions)) == len(versions)
-    assert Blocklist(["b", "a"]).version == Blocklist(["a", "b", "a"]).version
+    assert Blocklist(ids(2)[::-1]).version == Blocklist([*ids(2), *ids(1)]).version
     assert AtMost(items(3, a="xyz"), "a", 1).version == versions[9]
 
 

@@ -1,6 +1,7 @@
 """The contract of Policy, run on every implementation. A new one adds a line to POLICIES."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -29,7 +30,11 @@ def thompson(seed: int) -> LinearThompsonPolicy:
     return LinearThompsonPolicy(config, np.random.default_rng(seed).standard_normal((33, config.size)).astype(np.float32))
 
 
-POLICIES = {"rank": lambda seed: RankPolicy(1.0 + seed), "network": network, "linear-thompson": thompson}
+POLICIES: dict[str, Callable[[int], Policy]] = {
+    "rank": lambda seed: RankPolicy(1.0 + seed),
+    "network": network,
+    "linear-thompson": thompson,
+}
 BY_PLACE = {"rank"}
 """Policies that mean the place of a candidate and not the candidate."""
 
@@ -41,8 +46,11 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def policy(name: str) -> Policy:
-    made: Policy = POLICIES[name](0)
-    return made
+    return POLICIES[name](0)
+
+
+def row_of(state: State, i: int) -> State:
+    return State(state.history[i, None], state.items[i, None], state.context[i, None])
 
 
 def scores(policy: Policy, rows: Batch) -> np.ndarray:
@@ -77,7 +85,7 @@ def test_a_row_does_not_know_its_neighbours(policy: Policy) -> None:
     rows = batch()
     together = scores(policy, rows)
     for i in range(B):
-        state = State(*(a[i, None] for a in (rows.state.history, rows.state.items, rows.state.context)))
+        state = row_of(rows.state, i)
         alone = policy.score(state, rows.items[i, None], rows.mask[i, None])
         np.testing.assert_allclose(alone[rows.mask[i, None]], together[i][rows.mask[i]], atol=1e-5)
 
@@ -90,7 +98,7 @@ def test_padding_says_nothing(policy: Policy) -> None:
     for i in range(B):
         mask, n = rows.mask[i], int(rows.mask[i].sum())
         np.testing.assert_allclose(other[i][mask], short[i][mask], atol=1e-5)
-        state = State(*(a[i, None] for a in (rows.state.history, rows.state.items, rows.state.context)))
+        state = row_of(rows.state, i)
         cut = policy.score(state, rows.items[i, None, :n], rows.mask[i, None, :n])[0]
         np.testing.assert_allclose(cut - cut[0], short[i][mask] - short[i][0], atol=1e-5)
 

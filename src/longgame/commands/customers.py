@@ -15,7 +15,7 @@ import orjson
 
 from longgame.rng import derive
 from longgame.simulation.shop import Shop, ShopConfig
-from longgame.wiring.demo import FIRST
+from longgame.wiring.demo import CATALOGUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def serve_with_customers(
 
     def visit(url: str) -> None:
         try:
-            _visits(url, Shop(ShopConfig(users=100, items=size.items, seed=FIRST)), visits, told)
+            _visits(url, Shop(ShopConfig(users=100, items=size.items, seed=CATALOGUE)), visits, told)
         except Exception as error:
             trouble.append(error)
         os.kill(os.getpid(), signal.SIGINT)
