@@ -2,8 +2,7 @@
 
 Run as ``python benchmarks/live.py [--data ../shared/data/ml100k] [--requests 1000] [--evaluate]``. It runs the commands that
 the tutorial shows, in a new folder, and prints what they print. The users are the data's own; whether one likes a film is
-drawn from their ratings and the film's (the mean of the film's share of ratings of 4 or more and the user's share in its
-genres). At the end the policy must have changed by the gate's leave, and the answers with it; it prints both, and likes a
+drawn from their ratings and the film's (the film's share of ratings of 4 or more, times the user's share in its genres). At the end the policy must have changed by the gate's leave, and the answers with it; it prints both, and likes a
 slate in the first and the last third.
 """
 
@@ -38,7 +37,6 @@ window = "2s"
 [learner]
 poll = "1s"
 block = 128
-updates = 8
 """
 SHOWN = 3
 
@@ -72,7 +70,7 @@ class Likes:
         tastes = [self._taste[user, g] for g in self._genres[item]] or [[1.0, 4.0]]
         taste = float(np.mean([t[0] / t[1] for t in tastes]))
         film = self._film[item]
-        return (film[0] / film[1] + taste) / 4  # half of their mean: nobody likes everything
+        return film[0] / film[1] * taste
 
 
 def _genres(item: Item) -> tuple[str, ...]:

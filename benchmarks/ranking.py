@@ -7,8 +7,8 @@ Per user in order of time the last event is the test, the one before the validat
 Every choice is made on the validation events; then each model is fitted on all but the test events and judged once.
 
 The learned policy is REINFORCE with the top-K correction, started from the supervised network of its seed and trained
-on the same log: what a user rated 4 or more counts 1 (where nothing is rated, every event does), and the policy that
-chose it is the supervised softmax of another seed. "liked" is NDCG@10 over the test events that count.
+on the same log: what a user rated 4 or more counts 1 (where nothing is rated there is nothing to learn, and no such
+row), and the policy that chose it is the supervised softmax of another seed. "liked" is NDCG@10 over the test events that count.
 
 Training stops adding seeds when ``--minutes`` are over, and says so.
 """
@@ -263,6 +263,9 @@ def learned(data: Data, seeds: int, until: float, workers: int) -> list[Row]:
         models = [network(c, arrays) for c, (arrays, _) in zip(configs, supervised, strict=False)]
         chosen = {**asdict(config), "best_epoch": [epoch for _, epoch in supervised]}
         rows = [judged("supervised network", models, data, started, chosen)]
+        if data.liked == -np.inf:
+            print("  nothing is rated, so no event is worth more than another: no policy is learned")
+            return rows
         started = time.perf_counter()
         # Trained for so many passes as the others and not until the validation events are ranked best: a start chosen by
         # the events that judge it could only get worse.
@@ -312,10 +315,11 @@ def line(row: Row) -> str:
 
 
 def compare(rows: Sequence[Row]) -> list[str]:
-    """The last two rows against the best of the baselines and each other, paired over users, seeds averaged."""
+    """The network against the best baseline, the policy against the network; paired over users, seeds averaged."""
     out = []
-    best = max(rows[:-2], key=lambda row: float(row.runs[0].ndcg.mean()))
-    for first, second in ((rows[-2], best), (rows[-1], rows[-2])):
+    plain, deep = rows[:4], rows[4:]
+    best = max(plain, key=lambda row: float(row.runs[0].ndcg.mean()))
+    for first, second in zip(deep, (best, deep[0]), strict=False):
         gaps = [mean(first.runs), mean(second.runs)], [mean(first.liked), mean(second.liked)]
         for label, (one, two) in zip((f"NDCG@{K}", f"NDCG@{K} liked"), gaps, strict=True):
             gap = difference(one, two, "ndcg", derive(0, "difference"))

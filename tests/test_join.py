@@ -253,6 +253,20 @@ def test_the_state_is_that_of_the_store_when_the_decision_was_written(events, da
             assert list(row.history) == [i for i in served[row.id].items.tolist() if i >= 0], (start, row)
 
 
+def test_a_state_of_long_ago_is_asked_of_the_store():
+    """More events than are held, one of them far out of order, and decisions about every time among them."""
+    steps, items = 2, [1] * 8 + [2] + [3] * 8  # eight events are looked at, sixteen held
+    log: list[Record] = [event(f"e{n:02}", n, item) for n, item in enumerate(items)]
+    log += [event("old", 0.5, 4), *(decision(f"d{n}", n + 0.75) for n in range(len(items)))]
+    store = store_of([*log, event("end", 500, 0, "zoe")])
+    rows = list(Join(store, SHOP.index, CLICKS, steps).rows())
+    for n, row in enumerate(rows):
+        at = replace(D1.request, at=START + timedelta(hours=n + 0.75))
+        served = build_state(at, store.history(UserId("ann"), at.at, events_read(steps)), SHOP, steps)
+        assert list(row.history) == [i for i in served.items.tolist() if i >= 0], n
+    assert [row.history for row in rows][7:9] == [(4, 1), (1, 2)] and rows[16].history == (3,)
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_the_state_rebuilt_is_the_state_served(kind, tmp_path):
     """A population lives for two weeks; each row's state is the one that the server would have built then."""

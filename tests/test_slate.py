@@ -125,21 +125,6 @@ def test_no_candidates_at_all():
     assert replay_allowed(np.zeros((2, 0), np.bool_), picks).shape == (2, 3, 0)
 
 
-def test_a_rule_that_opens_again_leaves_no_gap():
-    """Nothing may be second, anything may be third: the slate still ends at the first empty slot, in each row alike."""
-
-    class SecondIsEmpty:
-        version = "second-is-empty"
-
-        def allow(self, positions, chosen):
-            return np.full(len(positions), not (len(chosen) == 1 and positions[0] == 0))
-
-    allow = rules_allow([SecondIsEmpty()], np.array([[0, 1, 2], [1, 2, 0]]))
-    picks, _ = sample_slates(np.zeros((2, 3), np.float32), np.ones((2, 3), np.bool_), 3, SOFT, np.full((2, 3), 0.5), allow)
-    assert (picks[0] >= 0).tolist() == [True, False, False]
-    assert (picks[1] >= 0).all()
-
-
 def test_scores_that_are_not_finite_are_refused_only_where_they_count():
     scores, mask = np.array([[0.0, np.nan]], np.float32), np.array([[True, False]])
     assert sample_slates(scores, mask, 1, SOFT, np.zeros((1, 1)))[0].tolist() == [[0]]

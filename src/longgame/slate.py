@@ -76,7 +76,6 @@ def sample_slates(
         some = allowed.any(axis=1)
         if not some.any():
             break
-        free[~some] = False  # a slate has no gaps: where a slot stays empty, all later ones do
         picks[some, slot] = pick[some]
         odds[some, slot] = p[rows[some], pick[some]]
         free[rows[some], pick[some]] = False

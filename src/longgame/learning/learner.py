@@ -33,7 +33,7 @@ class LearnerConfig:
     block: int = 256
     """Decisions with their feedback that make one round: updates, then one question to the gate."""
     updates: int = 16
-    """Updates a round."""
+    """Updates a round, at most; while there are few decisions, two passes over them."""
     batch: int = 256
     """Decisions an update."""
     memory: int = 20_000
@@ -114,7 +114,8 @@ class Learner:
         if not len(rows):
             return
         rng = derive(self.config.seed, "learner", str(self.rounds))
-        for _ in range(self.config.updates):
+        # Little data is soon learned by heart: no more updates than two passes over what there is.
+        for _ in range(min(self.config.updates, -(-2 * len(rows) // self.config.batch))):
             chosen = np.sort(rng.choice(rows, size=min(self.config.batch, len(rows)), replace=False))
             self.algorithm.update(make_batch(log, chosen, self.replay.features, self.replay.steps, self.replay.rules))
 

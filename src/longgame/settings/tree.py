@@ -183,7 +183,7 @@ class LearnerSection(Section):
     block: Count = 256
     """Decisions with their feedback that make one round: updates, then one question to the gate."""
     updates: Count = 16
-    """Updates a round."""
+    """Updates a round, at most; while there are few decisions, two passes over them."""
     batch: Count = 256
     """Decisions an update."""
     memory: Count = 20_000
