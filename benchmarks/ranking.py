@@ -8,7 +8,8 @@ Every choice is made on the validation events; then each model is fitted on all 
 
 The learned policy is REINFORCE with the top-K correction, started from the supervised network of its seed and trained
 on the same log: what a user rated 4 or more counts 1 (where nothing is rated there is nothing to learn, and no such
-row), and the policy that chose it is the supervised softmax of another seed. "liked" is NDCG@10 over the test events that count.
+row), and the policy that chose it is the supervised softmax of another seed. "liked" is NDCG@10 over the test events
+that count.
 
 Training stops adding seeds when ``--minutes`` are over, and says so.
 """

@@ -17,7 +17,7 @@ import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
-from longgame.models.histories import TIE_BREAK, known, matrix, popularity, seen_matrix
+from longgame.models.histories import TIE_BREAK, known, matrix, one, popularity, seen_matrix
 from longgame.types import F32, F64, I64
 
 
@@ -60,7 +60,11 @@ class Ease:
         self._tie = TIE_BREAK * popularity(log)
 
     def score(self, histories: I64) -> F32:
-        taken = matrix(known(histories, len(self._tie)), len(self._tie), self.config.half_life)
+        histories = known(histories, len(self._tie))
+        if len(histories) == 1:
+            item, weight = one(histories[0], self.config.half_life)
+            return (weight @ self._weights[item] + self._tie)[None]
+        taken = matrix(histories, len(self._tie), self.config.half_life)
         out: F32 = np.asarray(taken @ self._weights, np.float32)
         out += self._tie
         return out

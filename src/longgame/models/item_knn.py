@@ -16,7 +16,7 @@ import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
-from longgame.models.histories import TIE_BREAK, known, matrix, popularity, seen_matrix
+from longgame.models.histories import TIE_BREAK, known, matrix, one, popularity, seen_matrix
 from longgame.types import F32, F64, I64
 
 if TYPE_CHECKING:
@@ -68,8 +68,16 @@ class ItemKNN:
         self._load(cosine[keep].astype(np.float32), column[keep].astype(np.int64), bounds.astype(np.int64), tie)
 
     def score(self, histories: I64) -> F32:
-        taken = matrix(known(histories, len(self._tie)), len(self._tie), self.config.half_life)
-        out: F32 = (taken @ self._near).toarray()
+        histories, near = known(histories, len(self._tie)), self._near
+        if len(histories) == 1:
+            item, weight = one(histories[0], self.config.half_life)
+            count = np.diff(near.indptr)[item]
+            # The entries of all rows asked for, one row after the other.
+            entry = np.repeat(near.indptr[item] - np.concatenate([[0], np.cumsum(count)[:-1]]), count) + np.arange(count.sum())
+            total = np.bincount(near.indices[entry], np.repeat(weight, count) * near.data[entry], minlength=len(self._tie))
+            return (total.astype(np.float32) + self._tie)[None]
+        taken = matrix(histories, len(self._tie), self.config.half_life)
+        out: F32 = (taken @ near).toarray()
         out += self._tie
         return out
 

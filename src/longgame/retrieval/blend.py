@@ -44,7 +44,14 @@ class Blend:
 
     def retrieve(self, state: State, n: int) -> Candidates:
         n = max(0, n)
-        found = [retriever.retrieve(state, n) for retriever in self._retrievers]
+        # Twice a source's share is nearly always enough; where one is used up before the blend is full, all give all.
+        few = [min(n, math.ceil(2 * share * n)) for share in self._shares]
+        blended, full = self._blend(state, n, few)
+        return blended if full else self._blend(state, n, [n] * len(few))[0]
+
+    def _blend(self, state: State, n: int, counts: Sequence[int]) -> tuple[Candidates, bool]:
+        """The blend of so many candidates a source, and whether more of them could not change it."""
+        found = [retriever.retrieve(state, count) for retriever, count in zip(self._retrievers, counts, strict=True)]
         starts = np.cumsum([0, *(len(part) for part in found)])
         # A row counts through all sources' candidates; each source hands out its own rows once, best first.
         decks = [
@@ -54,6 +61,7 @@ class Blend:
         rows: list[int] = []
         origin: list[int] = []
         seen: set[int] = set()
+        dry: set[int] = set()
         for source in _turns(self._shares, n):
             if len(rows) == n:
                 break
@@ -63,9 +71,12 @@ class Blend:
                     rows.append(row)
                     origin.append(source)
                     break
+            else:
+                dry.add(source)
         take = np.array(rows, np.int64)
         ids = [id for part in found for id in part.ids]
-        return Candidates(
+        full = all(counts[s] == n or len(found[s]) < counts[s] for s in dry)
+        blended = Candidates(
             tuple([ids[row] for row in rows]),
             np.concatenate([part.positions for part in found])[take],
             np.concatenate([part.vectors for part in found])[take],
@@ -73,6 +84,7 @@ class Blend:
             self._names,
             np.array(origin, np.int64),
         )
+        return blended, full
 
 
 @lru_cache(maxsize=64)
