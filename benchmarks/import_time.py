@@ -26,7 +26,7 @@ def main() -> None:
     print(f"bare python          {bare:.3f} s")
     for name, (command, goal) in GOALS.items():
         took = median(command, runs)
-        print(f"{name:20} {took:.3f} s  goal {goal:g} s, ratio {took / goal:.2f}")
+        print(f"{name:20} {took:.3f} s  goal {goal:g} s, ratio {goal / took:.2f}")
 
 
 def median(command: list[str], runs: int) -> float:

@@ -2,8 +2,9 @@
 
 Run as ``python benchmarks/live.py [--data ../shared/data/ml100k] [--requests 1000] [--evaluate]``. It runs the commands that
 the tutorial shows, in a new folder, and prints what they print. The users are the data's own; whether one likes a film is
-drawn from their ratings and the film's (the film's share of ratings of 4 or more, times the user's share in its genres). At the end the policy must have changed by the gate's leave, and the answers with it; it prints both, and likes a
-slate in the first and the last third.
+drawn from their ratings and the film's (the film's share of ratings of 4 or more, times the user's share in its genres).
+At the end the policy must have changed by the gate's leave, and the answers with it; it prints both, and likes a slate in the
+first and the last third.
 """
 
 from __future__ import annotations

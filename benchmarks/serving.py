@@ -240,7 +240,7 @@ def report(seen: Seen, rate: float, spent: float) -> None:
     print(f"the server used {spent:.2f} ms of processor time a request")
     for percentile, value in at.items():
         goal = GOALS.get(percentile)
-        told = f"  goal {goal:g} ms, ratio {value / goal:.2f}" if goal else ""
+        told = f"  goal {goal:g} ms, ratio {goal / value:.2f}" if goal else ""
         print(f"p{percentile}  {value:7.2f} ms{told}")
     print(f"max  {ordered[-1]:7.2f} ms")
 

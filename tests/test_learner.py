@@ -68,7 +68,9 @@ ALGORITHMS = {
 def learner(store, algorithm, objective=LONG, live=UNIFORM, gate=None, **settings):
     sizes = {"block": 64, "updates": 2, "batch": 48, "holdout": 0.4, **settings}
     replay = Replay(SHOP, 4, EXPLORE)
-    return Learner(store, algorithm, live, replay, objective, gate or Gate(min_effective_n=20), LearnerConfig(**sizes))
+    return Learner(
+        store, algorithm, live, replay, objective, gate or Gate(confidence=0.8, min_effective_n=80), LearnerConfig(**sizes)
+    )
 
 
 def filled(log):

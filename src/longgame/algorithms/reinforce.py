@@ -65,7 +65,8 @@ class ReinforceConfig:
     an update, in [0, 1): one batch more or less then moves it little. 0 hands out the last weights."""
     credit_responses: bool = True
     """Credit the future only to the slots the user responded to: what was passed over changed nothing. (SlateQ's
-    assumption, Ie et al. 2019, section 4.2.) False credits it to the whole slate, without bias and with K times the noise."""
+    assumption, Ie et al. 2019, section 4.2.) False credits it to the whole slate, without bias and with
+    K times the noise. (The value is taken off at responses only, so an error of it makes responses look better or worse.)"""
     discount_future: bool = True
     """False ignores everything after the slate: a myopic learner, the baseline to beat."""
     explore: Exploration = field(default_factory=Exploration)

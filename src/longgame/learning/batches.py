@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from longgame.arrays import Batch, State
+from longgame.errors import ConfigError
 from longgame.language.features import Features
 from longgame.learning.join import Joined
 from longgame.protocols import SlateRule
@@ -109,7 +110,13 @@ def columns(rows: Sequence[Joined]) -> tuple[I64, F64, F32, Bool]:
 
 
 def states(rows: Sequence[Joined], features: Features, steps: int) -> State:
-    """The states that were served, State of B."""
+    """The states that were served, State of B. Raises ConfigError where the context changed its width on the way."""
+    widths = {len(row.context) for row in rows}
+    if len(widths) > 1:
+        raise ConfigError(
+            f"learning: the log holds decisions with {' and '.join(map(str, sorted(widths)))} context numbers; "
+            "keep context.names as it was, or begin a new log"
+        )
     return State.stack([state_of(row.history, row.context, features, steps) for row in rows])
 
 

@@ -48,16 +48,20 @@ class Gate:
         if not 0 < self.confidence < 1 or self.min_effective_n < 0:
             raise ConfigError(f"Gate: confidence must lie in (0, 1) and min_effective_n be 0 or more, got {self}")
 
-    def judge(self, candidate: Columns, incumbent: Columns) -> Verdict:
-        """Hold two policies against the same rows. Never passes on a NaN."""
-        new, new_terms = _worth(candidate, self.confidence)
-        old, old_terms = _worth(incumbent, self.confidence)
+    def judge(self, candidate: Columns, incumbent: Columns, attempt: int | None = None) -> Verdict:
+        """Hold two policies against the same rows. Never passes on a NaN.
+
+        Asked again and again about a growing log, chance alone would pass in the end. So the ``attempt``-th question
+        (1, 2, …) since something was published spends 6 / (pi^2 attempt^2) of the error that ``confidence`` leaves: all
+        of them together, however many, spend what it says. None: it is asked once.
+        """
+        confidence = 1 - (1 - self.confidence) * (1.0 if attempt is None else 6 / (np.pi * attempt) ** 2)
+        new, new_terms = _worth(candidate, confidence)
+        old, old_terms = _worth(incumbent, confidence)
         difference = new_terms - old_terms
         n = len(difference)
         stderr = float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
-        gain = normal(
-            float(difference.mean()) if n else np.nan, stderr, n, min(new.effective_n, old.effective_n), self.confidence
-        )
+        gain = normal(float(difference.mean()) if n else np.nan, stderr, n, min(new.effective_n, old.effective_n), confidence)
         return Verdict(*self._say(gain), new, old, gain)
 
     def _say(self, gain: Estimate) -> tuple[bool, str]:

@@ -127,7 +127,7 @@ class Join:
             row = self._by_id.get(event.decision)
             if row is None or at > row.at + self._window:
                 self.late += 1
-            elif event.slot is None or event.slot >= len(row.picks) or row.candidates[row.picks[event.slot]] != position:
+            elif event.slot is None or not _fits(row, event, event.slot, position):
                 self.mismatched += 1
             else:
                 row.rewards[event.slot] += self._objective.reward(event.kind, event.value)
@@ -172,3 +172,8 @@ class Join:
             if len(self._known) < 64:
                 self._known[candidates] = known
         return known
+
+
+def _fits(row: Joined, event: Event, slot: int, position: int) -> bool:
+    """Whether the event is of the decision's user and of the item that was in the slot."""
+    return event.user == row.user and slot < len(row.picks) and bool(row.candidates[row.picks[slot]] == position)

@@ -66,7 +66,7 @@ class Learner:
         self._rows: list[Joined] = []
         self._pending: Iterator[Joined] = iter(())
         self._block: list[Joined] = []
-        self.rounds = 0
+        self.rounds = self.attempts = 0
 
     def step(self) -> Verdict | None:
         """Learn from one more block, and judge. None where the log does not hold a whole block yet.
@@ -122,14 +122,21 @@ class Learner:
     def _judge(self, log: Trajectories, rows: I64) -> Verdict:
         candidate = self.algorithm.policy
         new, old = (self.replay.columns(log, rows, policy) for policy in (candidate, self.live))
-        verdict = self.gate.judge(new, old)
+        verdict = self.gate.judge(new, old, self.attempts + 1)
+        self.attempts += verdict.gain.effective_n >= self.gate.min_effective_n  # without evidence nothing was risked
         if verdict.passed:
-            self.live = candidate
+            self.live, self.attempts = candidate, 0
         return verdict
 
     def save(self, path: Path) -> None:
         """The algorithm and where it stands in the log, in one file that appears whole."""
-        about = {"after": self.after, "rounds": self.rounds, "block": self.config.block, "live": self.live.version}
+        about = {
+            "after": self.after,
+            "rounds": self.rounds,
+            "attempts": self.attempts,
+            "block": self.config.block,
+            "live": self.live.version,
+        }
         save(path, self.algorithm.state_dict(), about)
 
     def resume(self, path: Path) -> None:
@@ -146,7 +153,7 @@ class Learner:
                 raise ConfigError(f"{path}: the log is shorter than the {about['rounds']} rounds of this checkpoint")
             self._rows = (self._rows + self._block)[-self.config.memory :]
             self._block = []
-        self.rounds = about["rounds"]
+        self.rounds, self.attempts = about["rounds"], about["attempts"]
 
 
 def held_out(decision: str, share: float) -> bool:
