@@ -6,7 +6,6 @@ LonggameError
 ├── ConfigError (ValueError)        a setting, flag or hyper-parameter is wrong
 ├── DataError (ValueError)          a file cannot be read as the data it should hold
 ├── StoreError                      the log could not be read or written
-│   └── UnknownDecision (LookupError)  feedback names a decision the log does not hold
 ├── ArtefactError                   a checkpoint, vector cache or snapshot is missing, torn or of another recipe
 └── MissingExtra (ImportError)      an optional dependency is not installed; the message names the extra
 """
@@ -36,10 +35,6 @@ class DataError(LonggameError, ValueError):
 
 class StoreError(LonggameError):
     """The log could not be read or written."""
-
-
-class UnknownDecision(StoreError, LookupError):
-    """Feedback names a decision the log does not hold."""
 
 
 class ArtefactError(LonggameError):

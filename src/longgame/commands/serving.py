@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from longgame.settings import Settings
     from longgame.wiring.workspace import Workspace
 
+LOCAL = ("memory:", "sqlite:")
+"""How the URLs of logs begin that are on this machine; any other answers over a network."""
 AGAIN = 5.0
 """Seconds before a learner that died is started again."""
 
@@ -63,6 +66,7 @@ def run(ws: Workspace, settings: Settings, on_started: Callable[[str], None] | N
         limits=limits,
         context=settings.context.names,
         reloader=Reloader(service, poll, s.reload.total_seconds()),
+        remote=not settings.store.url.startswith(LOCAL),
     )
     listen(app, s.host, s.port, on_started or (lambda url: typer.echo(f"longgame serves on {url} (API: {url}/docs)")))
 
@@ -99,9 +103,11 @@ def learner(settings: Settings, invocation: Invocation) -> Iterator[None]:
     command = [sys.executable, "-m", "longgame"]
     if invocation.config is not None:
         command += ["--config", str(invocation.config)]
+    # Killed with no chance to end the block, the server leaves nobody behind: the learner sees that its parent is gone.
+    command += ["train", "--follow", "--parent", str(os.getpid())]
     stop = threading.Event()
     process: list[subprocess.Popen[bytes]] = []
-    thread = threading.Thread(target=_keep, args=([*command, "train", "--follow"], stop, process), daemon=True)
+    thread = threading.Thread(target=_keep, args=(command, stop, process), daemon=True)
     thread.start()
     try:
         yield
@@ -116,6 +122,8 @@ def _keep(command: list[str], stop: threading.Event, process: list[subprocess.Po
     while not stop.is_set():
         running = subprocess.Popen(command)
         process[:] = [running]
+        if stop.is_set():  # the end came between the look at it and the start: nobody else knows of this one
+            running.terminate()
         code = running.wait()
         if not stop.is_set():
             typer.echo(f"learner: ended with code {code}; starts again in {AGAIN:.0f} s", err=True)

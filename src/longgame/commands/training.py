@@ -9,6 +9,9 @@ import typer
 
 from longgame.commands.terminal import say, say_json, settings_of
 
+LOOK = 1.0
+"""Seconds between two looks at whether the parent still lives."""
+
 
 def train(
     ctx: typer.Context,
@@ -16,17 +19,21 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the logged decisions.")] = 3,
     force: Annotated[bool, typer.Option(help="Publish without the gate's consent; the snapshot says so.")] = False,
     follow: Annotated[bool, typer.Option(help="Go on learning from new feedback until stopped, as `serve` does.")] = False,
+    parent: Annotated[int | None, typer.Option(hidden=True, help="With --follow: end when this parent process does.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Learn from the log, hold the result against what is live, and publish it if it is proven better."""
+    from longgame.errors import ConfigError
     from longgame.wiring.training import train as run
     from longgame.wiring.workspace import one_thread, workspace
 
+    if parent is not None and not follow:
+        raise ConfigError(f"train: --parent {parent} goes with --follow only; leave it out")
     settings = settings_of(ctx, {"policy.algorithm": algorithm})
     one_thread()
     with workspace(settings) as ws:
         if follow:
-            _follow(ws)
+            _follow(ws, parent)
             return
         report = run(ws, epochs, force, (lambda line: None) if json else say)
     if json:
@@ -38,10 +45,12 @@ def train(
         say(f"published snapshot {report.published.number}, policy {report.policy}: {report.reason}")
 
 
-def _follow(ws: object) -> None:
-    """Follow the log until SIGTERM or SIGINT; what is under way is finished and saved."""
+def _follow(ws: object, parent: int | None) -> None:
+    """Follow the log until SIGTERM or SIGINT, or until ``parent`` is no more; what is under way is finished and saved."""
+    import os
     import signal
     import threading
+    import time
 
     from longgame.wiring.online import follow
     from longgame.wiring.workspace import Workspace
@@ -50,4 +59,15 @@ def _follow(ws: object) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    follow(ws, lambda seconds: not stop.wait(seconds), lambda line: typer.echo(f"learner: {line}", err=True))
+
+    def wait(seconds: float) -> bool:
+        """In short naps: a server that was killed cannot tell its learner, and the next one starts another."""
+        end = time.monotonic() + seconds
+        while not stop.is_set() and (parent is None or os.getppid() == parent):
+            left = end - time.monotonic()
+            if left <= 0:
+                return True
+            stop.wait(min(left, LOOK))
+        return False
+
+    follow(ws, wait, lambda line: typer.echo(f"learner: {line}", err=True))

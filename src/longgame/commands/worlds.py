@@ -96,14 +96,19 @@ def simulate(
     days: Annotated[int, typer.Option(min=1, help="Days to simulate.")] = 30,
     k: Annotated[int, typer.Option(min=1, help="Slots of a slate.")] = 4,
     seed: Annotated[int, typer.Option(help="Of the shop and of its customers.")] = 0,
-    log: Annotated[bool, typer.Option(help="Write items, decisions and feedback into the log of the settings.")] = True,
+    log: Annotated[
+        bool,
+        typer.Option("--log/--no-log", help="Write items, decisions and feedback into the log of the settings, in 2030."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Let the simulated customers of the shop live with a simple policy, and log it as serving would."""
+    """Let the simulated customers of the shop live with a simple policy; with --log, log it as serving would."""
     from longgame.wiring.demo import simulate as run
     from longgame.wiring.workspace import workspace
 
     with workspace(settings_of(ctx)) as ws:
+        if log:
+            _only_simulated(ws)
         told = run(ws, users, items, days, k, seed, log)
     if json:
         say_json(told)
@@ -114,3 +119,24 @@ def simulate(
     )
     if log:
         say(f"logged in {told['store']}")
+
+
+def _only_simulated(ws: Workspace) -> None:
+    """Raises ConfigError where the log holds what real users did: the learner would
+    take both for one world, and times in 2030 would close every window that is open today."""
+    from longgame.errors import ConfigError
+    from longgame.types import Decision, Event
+
+    after = 0
+    while True:
+        records, end = ws.store.read(after, 10_000)
+        if end == after:
+            return
+        after = end
+        for _, record in records:
+            if isinstance(record, (Decision, Event)) and not record.id.startswith("simulate-"):
+                raise ConfigError(
+                    "simulate --log: the log must hold nothing but what was simulated, got "
+                    f"{type(record).__name__} {record.id!r}; leave --log out, or name another log: "
+                    "LONGGAME_STORE__URL=sqlite:///simulated.db longgame simulate --log"
+                )

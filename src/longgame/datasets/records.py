@@ -9,11 +9,12 @@ from typing import Any
 
 from longgame.datasets.cells import Converter, attributes, converter, ident, missing, number, text
 from longgame.datasets.columns import parts, plain
-from longgame.datasets.rows import Row, RowFile
+from longgame.datasets.rows import NESTED, Row, RowFile
 from longgame.datasets.source import Column, Options, Table
 from longgame.datasets.times import LINE_START, Clock, clock
 from longgame.types import Event, Item, ItemId, User, UserId
 
+ATTRIBUTES, MEDIA = NESTED
 _RATINGS = frozenset({"rating", "stars", "score", "overall"})
 _TITLES = frozenset({"title", "name", "movietitle", "producttitle", "productname", "itemname", "headline", "titlewords"})
 _IMAGES = frozenset({"image", "imageurl", "img", "imurl", "picture", "thumbnail"})
@@ -97,13 +98,15 @@ def _event_maker(
 
 
 def items(file: RowFile, options: Options) -> Table:
-    """A catalogue: the text columns are joined, every other column is an attribute."""
+    """A catalogue: the text columns are joined, media keep their kind, every other column is an attribute."""
     found = parts("items", file.path, file.columns, options.mapping)
     (name,), texts = found["item"], found.get("text", ())
     images = [column for column in file.columns if plain(column) in _IMAGES]
+    of_kind = [(at, column.removeprefix(MEDIA)) for at, column in enumerate(file.columns) if column.startswith(MEDIA)]
     title = next((column for column in texts if plain(column) in _TITLES), None)
-    others, reads = attribute_columns(file, {name, *texts, *images})
+    others, reads = attribute_columns(file, {name, *texts, *images, *(MEDIA + kind for _, kind in of_kind)})
     reads |= {name: "item", **dict.fromkeys(texts, "text"), **dict.fromkeys(images, "image")}
+    reads |= {MEDIA + kind: f"media ({kind})" for _, kind in of_kind}
     if title is not None:
         reads[title] = "text and attribute 'title'"
     place = {column: index for index, column in enumerate(file.columns)}
@@ -115,6 +118,7 @@ def items(file: RowFile, options: Options) -> Table:
             found["title"] = shown
         shown_as = next((text(row[place[column]]) for column in images if not missing(row[place[column]])), "")
         media = {"image": shown_as} if shown_as else {}
+        media |= {kind: address for at, kind in of_kind if (address := text(row[at]))}
         return Item(ItemId(ident("item", row[place[name]])), sentences(*(text(row[at]) for at in text_at)), found, media)
 
     return _table("items", file, reads, make)
@@ -138,15 +142,20 @@ def _table(what: str, file: RowFile, reads: Mapping[str, str], make: Callable[[i
 
 
 def attribute_columns(file: RowFile, taken: set[str]) -> tuple[list[tuple[int, str, Converter]], dict[str, str]]:
-    """(place, name, converter) of each column that is not taken, and how each is read."""
+    """(place, name, converter) of each column that is not taken, and how each is read.
+
+    A column that stands for a part of ``attributes`` gives an attribute of the part's own name, unless another has it.
+    """
     sample = file.sample()
     converters: list[tuple[int, str, Converter]] = []
     reads: dict[str, str] = {}
-    for index, name in enumerate(file.columns):
-        if name and name not in taken:
+    for index, column in enumerate(file.columns):
+        if column and column not in taken:
+            short = column.removeprefix(ATTRIBUTES)
+            name = column if short in file.columns or not short else short
             how, read = converter(name, [row[index] for row in sample])
             converters.append((index, name, read))
-            reads[name] = f"attribute ({how})"
+            reads[column] = f"attribute ({how})"
     return converters, reads
 
 

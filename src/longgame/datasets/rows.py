@@ -26,6 +26,9 @@ JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 PARQUET_ENDINGS = (".parquet", ".pq")
 ENDINGS = (*TEXT_ENDINGS, *JSON_ENDINGS, *PARQUET_ENDINGS)
 
+NESTED = ("attributes.", "media.")
+"""How the columns are called that stand for the parts of an object in JSON Lines: ``attributes.price``."""
+
 Row = Sequence[Any]
 """The cells of a row, in the order of the columns: text from a text file, JSON's or Arrow's values from the others."""
 Rows = Iterator[tuple[int, Row | Reject]]
@@ -161,7 +164,10 @@ def _better(path: Path, encoding: str, quote: bool) -> str:
 
 
 def json_lines(path: Path, encoding: str | None = None) -> RowFile:
-    """JSON Lines: an object a line. The columns are the names met in the first rows."""
+    """JSON Lines: an object a line. The columns are the names met in the first rows.
+
+    ``attributes`` and ``media``, which are objects of their own in what the HTTP API takes, become a column a part.
+    """
     encoding = find_encoding(path, encoding)
     names: dict[str, None] = {}
     objects = 0
@@ -202,7 +208,16 @@ def _object(line: str) -> dict[str, Any] | Reject | None:
         found = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         return Reject("line is not JSON", f"{error.msg}, got {line[:60]!r}", mend)
-    return found if isinstance(found, dict) else Reject("line is not an object", f"got {line[:60]!r}", mend)
+    return _unfolded(found) if isinstance(found, dict) else Reject("line is not an object", f"got {line[:60]!r}", mend)
+
+
+def _unfolded(found: dict[str, Any]) -> dict[str, Any]:
+    for prefix in NESTED:
+        inner = found.get(prefix[:-1])
+        if isinstance(inner, dict):
+            del found[prefix[:-1]]
+            found.update({f"{prefix}{name}": value for name, value in inner.items()})
+    return found
 
 
 def _parquet(path: Path) -> RowFile:

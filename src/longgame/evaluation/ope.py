@@ -63,9 +63,7 @@ def slot_additive(reward: F64, slot_weights: F64, confidence: float = 0.95) -> t
 
     ``slot_weights`` as for :func:`slate_additive`, but a slot's ratio meets that slot's reward alone, so the noise of the
     other slots stays out: right if what a slot earns depends on the item in it and not on its neighbours. The mean
-    reward of each slot is the baseline. Where the logged probability is one given the slots before (our log's) it leans
-    low: items already shown are missing from later slots; 92 to 96 % of a true gain is left in small cases.
-    Returns the estimate and its N terms.
+    reward of each slot is the baseline. Returns the estimate and its N terms.
     """
     check({}, ("reward", reward, "N K"), ("slot_weights", slot_weights, "N K"))
     baseline = reward.mean(axis=0) if len(reward) else np.zeros(reward.shape[1])

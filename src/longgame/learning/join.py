@@ -76,6 +76,11 @@ class Join:
         """Everything at or before it has been handed out; start the next Join here."""
         return self._open[0].cursor - 1 if self._open else self._read
 
+    def grow(self, index: ItemIndex) -> None:
+        """Know more items from here on; the positions of those known before must be the same."""
+        self._index = index
+        self._known.clear()
+
     def rows(self, chunk: int = 10_000) -> Iterator[Joined]:
         """Hand out every decision whose window has closed, as far as the log goes now. Call again for what comes."""
         while True:

@@ -8,7 +8,7 @@ same weights to the last bit. Its checkpoint holds the algorithm's arrays and th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -20,10 +20,10 @@ from longgame.errors import ConfigError
 from longgame.learning.batches import Trajectories, make_batch, trajectories
 from longgame.learning.gate import Gate, Verdict
 from longgame.learning.join import Join, Joined
-from longgame.learning.offpolicy import Replay
+from longgame.learning.offpolicy import Replay, logged_marginals
 from longgame.protocols import Algorithm, EventStore, Policy
 from longgame.rng import derive
-from longgame.types import I64, Objective
+from longgame.types import F64, I64, DecisionId, Objective
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class LearnerConfig:
     """Decisions an update."""
     memory: int = 20_000
     """Newest decisions kept to learn from and to judge by."""
+    judged: int = 2_000
+    """Newest decisions held out that a question to the gate is about, at most."""
     holdout: float = 0.33
     """Share of decisions never learned from, only judged by, in (0, 1)."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.block, self.updates, self.batch, self.memory) < 1 or not 0 < self.holdout < 1:
+        if min(self.block, self.updates, self.batch, self.memory, self.judged) < 1 or not 0 < self.holdout < 1:
             raise ConfigError(f"LearnerConfig: sizes must be 1 or more and holdout in (0, 1), got {self}")
 
 
@@ -60,6 +62,8 @@ class Learner:
     config: LearnerConfig
     after: int = 0
     """Cursor from which the log is learned."""
+    loggers: dict[str, tuple[Replay, Policy]] = field(default_factory=dict)
+    """Earlier policies that made decisions after that cursor; the live one is always among them."""
 
     def __post_init__(self) -> None:
         self._join = Join(self.store, self.replay.features.index, self.objective, self.replay.steps, self.after)
@@ -67,6 +71,7 @@ class Learner:
         self._pending: Iterator[Joined] = iter(())
         self._block: list[Joined] = []
         self.rounds = self.attempts = 0
+        self._shown: dict[tuple[str, DecisionId], F64] = {}
 
     def step(self) -> Verdict | None:
         """Learn from one more block, and judge. None where the log does not hold a whole block yet.
@@ -87,6 +92,12 @@ class Learner:
     def items_written(self) -> int:
         """Items that the log brought since the learner began: its features do not know them yet."""
         return self._join.items_written
+
+    def grow(self, replay: Replay) -> None:
+        """Go on over a catalogue that has grown, or whose items have changed: what was learned stays."""
+        self.replay = replay
+        self.loggers = {version: (replace(how, features=replay.features), p) for version, (how, p) in self.loggers.items()}
+        self._join.grow(replay.features.index)
 
     def run(self, publish: Callable[[Policy, Verdict], None], refused: Callable[[Verdict], None] = lambda verdict: None) -> int:
         """Step until the log is used up, publishing what passes; returns the number of rounds."""
@@ -120,13 +131,34 @@ class Learner:
             self.algorithm.update(make_batch(log, chosen, self.replay.features, self.replay.steps, self.replay.rules))
 
     def _judge(self, log: Trajectories, rows: I64) -> Verdict:
-        candidate = self.algorithm.policy
-        new, old = (self.replay.columns(log, rows, policy) for policy in (candidate, self.live))
+        self.loggers[self.live.version] = (self.replay, self.live)
+        if len(self._shown) > 4 * self.config.memory:
+            self._shown.clear()
+        candidate, rows = self.algorithm.policy, rows[-self.config.judged :]
+        logged = self._remembered(log, rows, "", lambda some: logged_marginals(log, some, self.loggers))
+        known = ~np.isnan(logged).any(axis=1)
+        rows, logged = rows[known], logged[known]
+        new = self.replay.columns(log, rows, candidate, logged=logged)
+        live = self._remembered(log, rows, self.live.version, lambda some: self.replay.shown(log, some, self.live))
+        old = replace(new, slot_weights=live / logged)
         verdict = self.gate.judge(new, old, self.attempts + 1)
         self.attempts += verdict.gain.effective_n >= self.gate.min_effective_n  # without evidence nothing was risked
         if verdict.passed:
             self.live, self.attempts = candidate, 0
         return verdict
+
+    def _remembered(self, log: Trajectories, rows: I64, what: str, shown: Callable[[I64], F64]) -> F64:
+        """(N, K) of ``shown``, asked only for rows it was not asked for before: the log only grows, and asking is dear."""
+        ids = [log.rows[i].id for i in rows.tolist()]
+        fresh = np.array([i for i, id in zip(rows.tolist(), ids, strict=True) if (what, id) not in self._shown], np.int64)
+        if len(fresh):
+            for i, row in zip(fresh.tolist(), shown(fresh), strict=True):
+                self._shown[what, log.rows[i].id] = row[: len(log.rows[i].picks)]
+        held = [self._shown[what, id] for id in ids]
+        out = np.ones((len(held), max([1, *map(len, held)])))
+        for row, values in zip(out, held, strict=True):
+            row[: len(values)] = values
+        return out
 
     def save(self, path: Path) -> None:
         """The algorithm and where it stands in the log, in one file that appears whole."""

@@ -15,8 +15,11 @@ from typing import Any
 
 from longgame.artefacts import Arrays, digest, load, save, write_whole
 from longgame.errors import ArtefactError
+from longgame.language.lock import exclusive
 
 SCHEMA = 1
+PATIENCE = 30.0
+"""Seconds to wait for another who publishes here: `longgame train` beside a server's learner."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Snapshot:
     parts: Mapping[str, str]
     """Part ("features", "retriever", "policy") to the name of its file in the registry."""
     recommender: Mapping[str, Any]
-    """Exploration, candidates, steps, context width and seed."""
+    """Exploration it is served with, steps, names of the context, how far the log was learned from, the items' contents."""
     proof: Mapping[str, Any] = field(default_factory=dict)
     """What the gate said when it was published."""
     number: int = 0
@@ -37,7 +40,7 @@ class Snapshot:
 
 
 class Registry:
-    """The folder of parts and snapshots. One learner publishes; any number of servers read."""
+    """The folder of parts and snapshots. Learners publish one at a time; any number of servers read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,15 +59,20 @@ class Registry:
         return load(self._part(name))
 
     def publish(self, snapshot: Snapshot) -> Snapshot:
-        """Make ``snapshot`` the live one, after checking that its parts are there. Returns it with its number."""
+        """Make ``snapshot`` the live one, after checking that its parts are there. Returns it with its number.
+
+        Raises ArtefactError where a part is missing, or another has been publishing for ``PATIENCE`` seconds.
+        """
         for name in snapshot.parts.values():
             if not self._part(name).exists():
                 raise ArtefactError(f"publish: {name} is not in {self.folder}; put it before the snapshot that names it")
-        number = 1 + max(self._newest(), live.number if (live := self.current()) else 0)
-        content = {**asdict(snapshot), "number": number}
-        data = json.dumps(content, indent=2).encode()
-        write_whole(self.folder / "snapshots" / f"{number:06d}.json", data)
-        write_whole(self.folder / "current.json", data)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.folder / "lock", PATIENCE):  # a number is looked up and taken in one go, or two take the same
+            number = 1 + max(self._newest(), live.number if (live := self.current()) else 0)
+            content = {**asdict(snapshot), "number": number}
+            data = json.dumps(content, indent=2).encode()
+            write_whole(self.folder / "snapshots" / f"{number:06d}.json", data)
+            write_whole(self.folder / "current.json", data)
         return _snapshot(content, self.folder)
 
     def current(self) -> Snapshot | None:
@@ -80,6 +88,10 @@ class Registry:
     def _newest(self) -> int:
         # Not only the live one counts: an older one may have been made live again, and no snapshot is written over.
         return max((int(p.stem) for p in (self.folder / "snapshots").glob("*.json") if p.stem.isdecimal()), default=0)
+
+    def history(self) -> list[Snapshot]:
+        """Every snapshot that was published here and is still in the folder, oldest first."""
+        return [_snapshot(json.loads(path.read_bytes()), path) for path in sorted((self.folder / "snapshots").glob("*.json"))]
 
     def _part(self, name: str) -> Path:
         return self.folder / "parts" / f"{name}.safetensors"

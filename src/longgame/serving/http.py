@@ -1,7 +1,8 @@
 """The HTTP API: bodies in, decisions out. Sync inside, async at the edge.
 
 A decision is computed on the event loop, since it is a millisecond of processor time and threads would only fight over
-the interpreter; what waits for the disk waits in a thread, and decisions that arrive together share one commit.
+the interpreter; but in a thread where the log is on another machine, for then it waits for a network that may be slow.
+What waits for the disk waits in a thread, and decisions that arrive together share one commit.
 FastAPI routes and describes; bodies are read and checked here, once, so that their size is bounded, each row of a batch
 is judged for itself, and every error is a problem in one shape. The clock is read here and nowhere below.
 """
@@ -35,6 +36,8 @@ from longgame.types import Decision, DecisionId, Event, Item, User
 
 BATCHES = 4
 """Threads for batches of rows."""
+DECISIONS = 8
+"""Threads in which decisions wait for a log on another machine: as many as the store keeps connections."""
 STORE_PATIENCE = 2.0
 """Seconds within which the store must answer for the server to be ready."""
 
@@ -49,9 +52,13 @@ def create_app(
     context: Sequence[str] = (),
     reloader: Reloader | None = None,
     clock: Clock = lambda: datetime.now(UTC),
+    remote: bool = False,
 ) -> FastAPI:
-    """The application. ``context`` names the numbers a request brings; ``reloader`` runs as long as the app does."""
-    api = Api(service, limits or wire.Limits(), tuple(context), reloader, clock)
+    """The application. ``context`` names the numbers a request brings; ``reloader`` runs as long as the app does.
+
+    ``remote`` says that the log is behind a network: one slow answer of it must not stop all others.
+    """
+    api = Api(service, limits or wire.Limits(), tuple(context), reloader, clock, remote)
     app = FastAPI(title="longgame", version="1", description=ABOUT, lifespan=api.lifespan)
     for route in ROUTES:
         app.add_api_route(
@@ -68,12 +75,20 @@ class Api:
     """The routes' handlers; each is named as in ``describe.ROUTES``."""
 
     def __init__(
-        self, service: Service, limits: wire.Limits, context: tuple[str, ...], reloader: Reloader | None, clock: Clock
+        self,
+        service: Service,
+        limits: wire.Limits,
+        context: tuple[str, ...],
+        reloader: Reloader | None,
+        clock: Clock,
+        remote: bool,
     ) -> None:
         self._service, self._limits, self._context = service, limits, context
         self._reloader, self._clock = reloader, clock
         self._writer = Writer(service.keep)
         self._pool = ThreadPoolExecutor(BATCHES, "longgame-batch")
+        # Not the batches' threads: a long import must not hold up decisions.
+        self._deciders = ThreadPoolExecutor(DECISIONS, "longgame-decide") if remote else None
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -86,11 +101,16 @@ class Api:
                 await task
         await self._writer.close()
         await asyncio.to_thread(self._pool.shutdown)
+        if self._deciders is not None:
+            await asyncio.to_thread(self._deciders.shutdown)
 
     async def recommend(self, http: Http) -> Response:
         body = wire.parse_body(wire.RecommendBody, wire.parse_json(await self._read(http)))
         request = body.record(self._clock(), self._limits, self._context)
-        decision = self._service.decide(request)
+        if self._deciders is None:
+            decision = self._service.decide(request)
+        else:
+            decision = await asyncio.get_running_loop().run_in_executor(self._deciders, self._service.decide, request)
         return _json(_slate(await self._writer.keep(decision)))
 
     async def events(self, http: Http) -> Response:

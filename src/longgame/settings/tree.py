@@ -140,7 +140,8 @@ class PolicySection(Section):
     algorithm: Literal["reinforce", "linear-thompson"] = "reinforce"
     """reinforce is a network trained on returns; linear-thompson a Bayesian linear bandit, myopic."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    """Scores are divided by it before the draw; towards 0 the best score always wins."""
+    """Scores are divided by it before the draw; towards 0 the best score always wins. Like uniform, it holds from the next
+    `longgame train` on: what is live keeps what it was proven with."""
     uniform: Share = 0.05
     """Share of each pick drawn uniformly: a floor under every propensity."""
     steps: Count = 50
@@ -188,6 +189,8 @@ class LearnerSection(Section):
     """Decisions an update."""
     memory: Count = 20_000
     """Newest decisions kept to learn from and to judge by."""
+    judged: Count = 2_000
+    """Newest decisions held out that a question to the gate is about, at most."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.33
     """Share of decisions never learned from, only judged by."""
 

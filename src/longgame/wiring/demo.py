@@ -17,7 +17,7 @@ from longgame.learning.batches import Trajectories, batches, trajectories
 from longgame.learning.gate import Gate, Verdict
 from longgame.learning.join import Join
 from longgame.learning.loop import train as run
-from longgame.learning.offpolicy import Replay
+from longgame.learning.offpolicy import Replay, logged_marginals
 from longgame.models.sequence import SequenceConfig
 from longgame.protocols import EventStore, Policy, World
 from longgame.recommender import Recommender
@@ -143,8 +143,10 @@ def _learn(
         policies[name] = _reinforce(settings, reader, features, rows, size, seed, far)
     say(f"seed {seed}: both policies learned from the same {int(rows.told.sum()):,} decisions, {size.epochs} times")
     explore = Exploration(settings.policy.temperature, settings.policy.uniform)
-    held = Replay(features, STEPS, explore).columns(joined, judge, policies["learned"])
-    before = Replay(text, STEPS, simple.explore).columns(joined, judge, simple.policy)
+    maker = Replay(text, STEPS, simple.explore)
+    logged = logged_marginals(joined, judge, {simple.policy.version: (maker, simple.policy)})
+    held = Replay(features, STEPS, explore).columns(joined, judge, policies["learned"], logged=logged)
+    before = maker.columns(joined, judge, simple.policy, logged=logged)
     verdict = Gate().judge(held, before)
     return Trained(reader, features, sources, simple, policies["myopic"], policies["learned"], verdict, len(joined.rows))
 

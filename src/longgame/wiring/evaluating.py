@@ -9,6 +9,7 @@ import numpy as np
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import NetworkPolicy
+from longgame.errors import DataError
 from longgame.evaluation.intervals import Estimate
 from longgame.evaluation.ranking import METRICS, RankingResult, evaluate_model, leave_last_out, over_runs, together
 from longgame.learning.batches import batches
@@ -20,7 +21,7 @@ from longgame.protocols import Model, Policy
 from longgame.rng import derive
 from longgame.slate import Exploration
 from longgame.wiring.parts import policy_network
-from longgame.wiring.training import Say, join, replay, split
+from longgame.wiring.training import Say, join, logged_by, replay, split
 from longgame.wiring.workspace import Workspace
 
 
@@ -47,6 +48,7 @@ def ranking(ws: Workspace, k: int = 10, seeds: int = 1, say: Say = lambda line: 
     """Popularity, recency item-kNN, EASE and the supervised network, fitted anew without each user's last event.
 
     What is live has seen those events in training, so it is not in this table: its own evidence is the log of decisions.
+    Raises DataError where there is no user whose last event can be ranked.
     """
     text = ws.text()
     train, validation, test = leave_last_out(ws.interactions(text))
@@ -57,6 +59,11 @@ def ranking(ws: Workspace, k: int = 10, seeds: int = 1, say: Say = lambda line: 
             model = _model(name, ws, seed)
             model.fit(before, text.vectors)
             runs.append(evaluate_model(model, before, test, k))
+        if not len(runs[0].users):
+            raise DataError(
+                "evaluate: ranking needs a user with three events or more, the last of them on an item that was new to them; "
+                f"got none among {len(before.users):,} users; import or serve more, or leave it out with --no-ranking"
+            )
         rows.append(_ranking_row("supervised network" if name == "sequence" else name, runs))
         say(f"{rows[-1].model}: NDCG@{k} {rows[-1].metrics['ndcg']}")
     return rows
@@ -94,5 +101,10 @@ def off_policy(ws: Workspace) -> tuple[list[PolicyRow], int]:
         ("supervised", NetworkPolicy(config, start, "supervised"), replay(made)),
         (f"live: {made.policy.version}", made.policy, replay(made)),
     ]
-    table = [PolicyRow(name, estimates(held.columns(log, judge, policy, model.predict))) for name, policy, held in wanted]
+    logged = logged_by(log, judge, made, ws)
+    known = ~np.isnan(logged).any(axis=1)
+    judge, logged = judge[known], logged[known]
+    table = [
+        PolicyRow(name, estimates(held.columns(log, judge, policy, model.predict, logged))) for name, policy, held in wanted
+    ]
     return table, len(judge)

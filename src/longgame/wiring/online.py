@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 
-import numpy as np
-
-from longgame.errors import ArtefactError
+from longgame.errors import LonggameError
 from longgame.learning.gate import Verdict
 from longgame.learning.learner import Learner
 from longgame.learning.publish import Snapshot
 from longgame.protocols import Policy
-from longgame.wiring.parts import policy_network
+from longgame.slate import Exploration
+from longgame.wiring.parts import features_part, load_policy, policy_network
 from longgame.wiring.training import Say, make_algorithm, replay
 from longgame.wiring.workspace import Loaded, Workspace, gate, learner_config
 
 
 @dataclass
 class Follower:
-    """One learner on one log, from the live snapshot on. :meth:`turn` does all there is to do now."""
+    """One learner on one log, from the live snapshot on."""
 
     ws: Workspace
     say: Say = lambda line: None
@@ -31,85 +31,100 @@ class Follower:
         self._items = 0
 
     def turn(self) -> int:
-        """Learn what the log has, publish what is proven; returns the number of rounds. 0: nothing new, wait."""
+        """One round of learning, or what else there is to do now; 0 where there is nothing: wait."""
         current = self.ws.registry.current()
         if current is None:
             return 0
         if self._live is None or self._live.snapshot.number != current.number:
             self._begin(current)
         assert self._live is not None and self._learner is not None
-        rounds = self._learner.run(self._publish, self._refused)
-        if rounds:
+        verdict = self._learner.step()
+        if verdict is not None:
+            if verdict.passed:
+                self._publish(self._learner.live, verdict)
+            else:
+                self.say(f"round {self._learner.rounds}: {verdict.reason}")
+            # After the publication: a learner that dies in between learns the round again and proposes the same.
             self._learner.save(self._checkpoint(self._live.snapshot))
-        if self._learner.items_written > self._items:
+        elif self._learner.items_written > self._items:
             self._items = self._learner.items_written
             self._take_in_items()
-        return rounds
+        return int(verdict is not None)
 
     def _begin(self, current: Snapshot) -> None:
         """Build a learner on the live snapshot; continue its checkpoint where there is one."""
         live = self.ws.load(current)
         assert live is not None
-        config, supervised = policy_network(live.reader, live.recommender.context)
-        held = live.recommender.policy
-        start = held.state_dict() if held.about()["kind"] == "network" else supervised
-        learner = Learner(
-            self.ws.store,
-            make_algorithm(self.ws.settings, config, start),
-            held,
-            replay(live.recommender),
-            self.ws.settings.objective.build(),
-            gate(self.ws.settings),
-            learner_config(self.ws.settings),
-            int(current.recommender.get("cursor", 0)),
-        )
-        path = self._checkpoint(current)
+        learner, path = self._learner_of(live), self._checkpoint(current)
         if path.exists():
             try:
                 learner.resume(path)
                 self.say(f"continues after {learner.rounds} rounds")
-            except ArtefactError as error:
-                self.say(f"{error}; learns from the start of snapshot {current.number}")
+            except (LonggameError, KeyError) as error:
+                self.say(f"{error}; begins again at snapshot {current.number}")
+                learner = self._learner_of(live)
+        if not learner.rounds:
+            learner.save(path)  # what it began with: the live policy may change before the first round is saved
         self._live, self._learner, self._items = live, learner, 0
+
+    def _learner_of(self, live: Loaded) -> Learner:
+        """A learner that goes on from what learned the live policy, or from the policy, or from the supervised network."""
+        made = live.recommender
+        config, supervised = policy_network(live.reader, made.context)
+        start = made.policy.state_dict() if made.policy.about()["kind"] == "network" else supervised
+        algorithm = make_algorithm(self.ws.settings, config, start)
+        if live.algorithm and live.algorithm.keys() == algorithm.state_dict().keys():
+            algorithm.load_state_dict(live.algorithm)
+        earlier = {
+            s.policy: (replace(replay(made), explore=Exploration(**s.recommender["explore"])), s.parts["policy"])
+            for s in self.ws.registry.history()
+            if s.recommender["cursor"] == live.snapshot.recommender["cursor"]
+        }
+        return Learner(
+            self.ws.store,
+            algorithm,
+            made.policy,
+            replay(made),
+            self.ws.settings.objective.build(),
+            gate(self.ws.settings),
+            learner_config(self.ws.settings),
+            int(live.snapshot.recommender["cursor"]),
+            {version: (how, load_policy(*self.ws.registry.get(part))) for version, (how, part) in earlier.items()},
+        )
 
     def _publish(self, policy: Policy, verdict: Verdict) -> None:
         assert self._live is not None
-        snapshot = self.ws.registry.publish(
-            Snapshot(
-                policy.version,
-                {**self._live.snapshot.parts, "policy": self.ws.registry.put("policy", policy.state_dict(), policy.about())},
-                self._live.snapshot.recommender,
-                asdict(verdict),
-            )
-        )
-        self._live = Loaded(snapshot, self._live.reader, self._live.sources, self._live.recommender)
+        parts = {**self._live.snapshot.parts, "policy": self.ws.registry.put("policy", policy.state_dict(), policy.about())}
+        how = self._live.snapshot.recommender
+        snapshot = self.ws.registry.publish(Snapshot(policy.version, parts, how, asdict(verdict)))
+        self._live = replace(self._live, snapshot=snapshot)
         self.say(f"snapshot {snapshot.number}: {policy.version} is live; {verdict.reason}")
 
-    def _refused(self, verdict: Verdict) -> None:
-        assert self._learner is not None
-        self.say(f"round {self._learner.rounds}: {verdict.reason}")
-
     def _take_in_items(self) -> None:
-        """New and changed items get vectors, by the recipe that is live; the policy stays as it is."""
-        assert self._live is not None
-        held = self._live.recommender.features
+        """New and changed items get vectors, by the recipe that is live, and the guards see them; the policy stays."""
+        assert self._live is not None and self._learner is not None
+        if self.ws.catalogue() == self._live.snapshot.recommender["catalogue"]:
+            return  # written before this snapshot was made
         features = self._live.reader.features(self.ws.text())
-        grown = len(features) - len(held)
-        if not grown and np.array_equal(features.vectors, held.vectors):
-            return  # written before the vectors were made
-        snapshot = self.ws.publish(
-            self._live.reader,
-            features,
-            self._live.sources,
-            self._live.recommender.policy if self._learner is None else self._learner.live,
-            {"reason": f"the catalogue changed ({grown} new items); the policy is the same"},
-            int(self._live.snapshot.recommender["cursor"]),
-        )
-        self.say(f"snapshot {snapshot.number}: {grown} new items")
+        grown = len(features) - len(self._learner.replay.features)
+        old = self._live.snapshot
+        parts = {**old.parts, "features": self.ws.registry.put("features", *features_part(self._live.reader, features))}
+        how = {**old.recommender, "catalogue": self.ws.catalogue()}
+        proof = {"reason": f"the catalogue changed ({grown} new items); the policy is the same"}
+        snapshot = self.ws.registry.publish(Snapshot(old.policy, parts, how, proof))
+        loaded = self.ws.load(snapshot)
+        assert loaded is not None
+        self._live = loaded
+        self._learner.grow(replay(loaded.recommender))
+        self.say(f"snapshot {snapshot.number}: the catalogue changed, {grown} new items")
 
     def _checkpoint(self, snapshot: Snapshot) -> Path:
-        """One a base: the features and the cursor that the learner started from."""
-        name = f"{snapshot.parts['features']}-{snapshot.recommender['cursor']}-{self.ws.settings.policy.algorithm}"
+        """One for each beginning: the recipe of the features, the cursor, and all settings that decide what is learned."""
+        s = self.ws.settings
+        learned = (s.objective, s.policy, s.gate, s.context)
+        learner = s.learner.model_dump_json(exclude={"poll", "enabled"})
+        told = " ".join([snapshot.parts["retriever"], learner, *(section.model_dump_json() for section in learned)])
+        name = f"{snapshot.recommender['cursor']}-{blake2b(told.encode(), digest_size=8).hexdigest()}"
         return self.ws.registry.folder / "learner" / f"{name}.safetensors"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.arrays import Interactions
 from longgame.artefacts import Arrays, digest
-from longgame.errors import ArtefactError
+from longgame.errors import ArtefactError, ConfigError
 from longgame.guards import AlreadySeen, AtMost, Blocklist, InStock
 from longgame.language import Features, Projection, reduce
 from longgame.models import MODELS
@@ -155,8 +156,21 @@ def policy_network(reader: Reader, context: int) -> tuple[NetworkConfig, Arrays]
 
 
 def guards_of(settings: Settings, items: Sequence[Item]) -> tuple[tuple[Guard, ...], tuple[SlateRule, ...]]:
-    """The rules of the settings, over the catalogue in its order."""
+    """The rules of the settings, over the catalogue in its order.
+
+    Raises ConfigError where one names an attribute that no item has: it would never refuse anything, and nobody would know.
+    """
     s = settings.guards
+    named = {f"guards.at_most.{name}": name for name in s.at_most} | ({"guards.in_stock": s.in_stock} if s.in_stock else {})
+    held = sorted({name for item in items for name in item.attributes}) if named else []
+    for key, name in named.items() if items else ():
+        if name not in held:
+            near = difflib.get_close_matches(name, held, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(
+                f"{key}: must name an attribute of the items, got {name!r}; they have {', '.join(held) or 'none'}; "
+                f"{hint}correct the settings, or import items that have it"
+            )
     guards: list[Guard] = []
     if s.already_seen:
         guards.append(AlreadySeen(frozenset(s.seen_kinds) or None))

@@ -19,7 +19,7 @@ from longgame.learning.gate import Verdict
 from longgame.learning.join import Join
 from longgame.learning.learner import held_out
 from longgame.learning.loop import train as run
-from longgame.learning.offpolicy import Replay
+from longgame.learning.offpolicy import Replay, logged_marginals
 from longgame.learning.publish import Snapshot
 from longgame.models.sequence import SequenceConfig
 from longgame.networks import NetworkConfig
@@ -27,7 +27,7 @@ from longgame.protocols import Algorithm, Policy
 from longgame.recommender import Recommender
 from longgame.rng import derive
 from longgame.settings import Settings
-from longgame.types import I64
+from longgame.types import F64, I64
 from longgame.wiring.parts import Reader, Sources, guards_of, policy_network
 from longgame.wiring.workspace import Loaded, Workspace, exploration, gate
 
@@ -77,7 +77,8 @@ def train(ws: Workspace, epochs: int = 3, force: bool = False, say: Say = lambda
         candidate = NetworkPolicy(config, start, "supervised")
     made = ws.recommender(reader, features, sources, candidate)
     allowed, proof = _prove(made, live, joined, judge, ws, force)
-    snapshot = ws.publish(reader, features, sources, candidate, proof, cursor) if allowed else None
+    state = algorithm.state_dict() if metrics else None
+    snapshot = ws.publish(reader, features, sources, candidate, proof, cursor, state) if allowed else None
     learned = int(rows.told.sum())
     return TrainReport(
         len(text), len(log), len(joined.rows), learned, candidate.version, snapshot, str(proof["reason"]), metrics
@@ -179,9 +180,22 @@ def replay(made: Recommender) -> Replay:
 def judge_against(made: Recommender, live: Recommender, log: Trajectories, rows: I64, ws: Workspace) -> Verdict:
     """The gate's verdict on two recommenders, each with its own item vectors, on the same decisions."""
     relog = _translated(log, made.features, live.features)
-    new = replay(made).columns(log, rows, made.policy)
-    old = replay(live).columns(relog, rows, live.policy)
+    logged = np.full((len(rows), 1), np.nan) if not len(rows) else logged_by(log, rows, made, ws)
+    known = ~np.isnan(logged).any(axis=1)
+    rows, logged = rows[known], logged[known]
+    new = replay(made).columns(log, rows, made.policy, logged=logged)
+    old = replay(live).columns(relog, rows, live.policy, logged=logged)
     return gate(ws.settings).judge(new, old)
+
+
+def logged_by(log: Trajectories, rows: I64, made: Recommender, ws: Workspace) -> F64:
+    """``logged_marginals`` of decisions that policies with other item vectors made."""
+    out: F64 | None = None
+    for version, loaded in ws.loggers({log.rows[i].versions.policy for i in rows.tolist()}).items():
+        there = _translated(log, made.features, loaded.recommender.features)
+        found = logged_marginals(there, rows, {version: (replay(loaded.recommender), loaded.recommender.policy)})
+        out = found if out is None else np.where(np.isnan(out), found, out)
+    return logged_marginals(log, rows, {}) if out is None else out
 
 
 def _translated(log: Trajectories, old: Features, new: Features) -> Trajectories:

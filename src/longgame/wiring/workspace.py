@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from longgame.arrays import Interactions
-from longgame.errors import ConfigError
+from longgame.artefacts import Arrays
+from longgame.errors import ArtefactError, ConfigError
 from longgame.language import Features, VectorCache, understand
 from longgame.learning.gate import Gate
 from longgame.learning.learner import LearnerConfig
@@ -49,7 +51,7 @@ def gate(settings: Settings) -> Gate:
 
 def learner_config(settings: Settings) -> LearnerConfig:
     s = settings.learner
-    return LearnerConfig(s.block, s.updates, s.batch, s.memory, s.holdout, settings.policy.seed)
+    return LearnerConfig(s.block, s.updates, s.batch, s.memory, s.judged, s.holdout, settings.policy.seed)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Loaded:
     reader: Reader
     sources: Sources
     recommender: Recommender
+    algorithm: Arrays = field(default_factory=dict)
+    """State of what learned the policy; empty where nothing did."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Workspace:
         """The log as columns over the catalogue of ``text``. Raises ConfigError where there is nothing to learn from."""
         log = Interactions.of(self.events(), text.ids)
         if not len(text):
-            raise ConfigError(f"train: the log {self.settings.store.url} holds no items; run `longgame import PATH` first")
+            raise ConfigError(f"the log {self.settings.store.url} holds no items; run `longgame import PATH` first")
         return log
 
     def load(self, snapshot: Snapshot | None = None, items: list[Item] | None = None) -> Loaded | None:
@@ -101,7 +105,26 @@ class Workspace:
         reader, features = load_features(*parts["features"])
         sources = Sources.load(*parts["retriever"])
         policy = load_policy(*parts["policy"])
-        return Loaded(snapshot, reader, sources, self.recommender(reader, features, sources, policy, items))
+        names = tuple(snapshot.recommender["context"])
+        if names != self.settings.context.names:
+            wanted = ", ".join(self.settings.context.names) or "nothing"
+            raise ArtefactError(
+                f"snapshot {snapshot.number}: learned with the context {', '.join(names) or 'nothing'}, the settings say "
+                f"{wanted}; set context.names back, or run `longgame train` on a new log"
+            )
+        made = self.recommender(reader, features, sources, policy, items)
+        explore = Exploration(**snapshot.recommender["explore"])
+        return Loaded(snapshot, reader, sources, replace(made, explore=explore), parts.get("algorithm", ({}, {}))[0])
+
+    def loggers(self, versions: Iterable[str]) -> dict[str, Loaded]:
+        """The newest snapshot of each policy named that the registry still has, loaded: what made those decisions."""
+        wanted, found = set(versions), dict[str, Loaded]()
+        for snapshot in reversed(self.registry.history()):
+            if snapshot.policy in wanted - found.keys():
+                loaded = self.load(snapshot)
+                assert loaded is not None
+                found[snapshot.policy] = loaded
+        return found
 
     def recommender(
         self, reader: Reader, features: Features, sources: Sources, policy: Policy, items: list[Item] | None = None
@@ -125,16 +148,41 @@ class Workspace:
         )
 
     def publish(
-        self, reader: Reader, features: Features, sources: Sources, policy: Policy, proof: Mapping[str, Any], cursor: int
+        self,
+        reader: Reader,
+        features: Features,
+        sources: Sources,
+        policy: Policy,
+        proof: Mapping[str, Any],
+        cursor: int,
+        algorithm: Arrays | None = None,
     ) -> Snapshot:
-        """Write the parts that are not there yet and make them live; ``cursor`` is how far the log was learned from."""
+        """Write the parts that are not there yet and make them live; ``cursor`` is how far the log was learned from.
+
+        ``algorithm`` is the state of what learned the policy, for the learner that goes on from here.
+        """
         parts = {
             "features": self.registry.put("features", *features_part(reader, features)),
             "retriever": self.registry.put("retriever", *sources.part()),
             "policy": self.registry.put("policy", policy.state_dict(), policy.about()),
         }
-        how = {"explore": asdict(exploration(self.settings)), "steps": self.settings.policy.steps, "cursor": cursor}
+        if algorithm is not None:
+            parts["algorithm"] = self.registry.put("algorithm", algorithm, {"kind": self.settings.policy.algorithm})
+        how = {
+            "explore": asdict(exploration(self.settings)),
+            "steps": self.settings.policy.steps,
+            "context": self.settings.context.names,
+            "cursor": cursor,
+            "catalogue": self.catalogue(),
+        }
         return self.registry.publish(Snapshot(policy.version, parts, how, dict(proof)))
+
+    def catalogue(self) -> str:
+        """Names the contents of all items: another text, price or stock is another name."""
+        hasher = blake2b(digest_size=8)
+        for item in self.store.items():
+            hasher.update(repr((item.id, item.text, sorted(item.attributes.items()), sorted(item.media.items()))).encode())
+        return hasher.hexdigest()
 
 
 @contextmanager
