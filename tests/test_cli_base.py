@@ -175,3 +175,36 @@ def test_the_script_itself(events: Path):
     assert good.returncode == 0 and "\x1b" not in good.stdout + good.stderr
     bad = subprocess.run([sys.executable, "-m", "longgame", "import", "nix"], capture_output=True, text=True)
     assert bad.returncode == 2 and bad.stdout == "" and bad.stderr == "error: nix: there is no such file or folder\n"
+
+
+def test_simulate_leaves_the_log_alone_unless_told(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    small = ("simulate", "--users", "5", "--items", "20", "--days", "2")
+    assert answer(*small)["store"] is None
+    assert records() == []
+    monkeypatch.setenv("LONGGAME_STORE__URL", "sqlite:///simulated.db")
+    assert answer(*small, "--log")["store"] and answer(*small, "--log", "--seed", "1")["store"], "runs may share a log"
+
+
+def test_simulate_does_not_write_where_real_users_are(events: Path):
+    run("import", events, *MAP)
+    before = records()
+    result = run("simulate", "--users", "5", "--items", "20", "--days", "2", "--log")
+    assert result.exit_code == 2 and result.stderr.startswith("error: simulate --log: ")
+    assert "Event 'row/" in result.stderr and "leave --log out" in result.stderr
+    assert records() == before
+
+
+def test_evaluate_without_anybody_to_rank_says_so(events: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LONGGAME_LANGUAGE__MODEL", "hashing")
+    run("import", events, *MAP)
+    result = run("evaluate")
+    assert result.exit_code == 2 and "nan" not in result.output
+    assert "three events" in result.stderr and "--no-ranking" in result.stderr
+    assert run("evaluate", "--no-ranking").exit_code == 0
+
+
+def records() -> list[Any]:
+    store = open_store("sqlite:///longgame.db")
+    found = store.read(0, 10_000)[0]
+    store.close()
+    return found

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from longgame.datasets import Options, Report, Source, open_source, validate
 from longgame.datasets.times import UNITS, unit_of
 from longgame.errors import ConfigError, DataError
-from longgame.types import Event, Item, User
+from longgame.types import Event, Item, ItemId, User
 
 HEADER = "user_id,item_id,rating,timestamp\n"
 ROWS = "u1,a,3,881250949\nu1,b,4,881250950\nu2,a,1,891717742\n"
@@ -348,3 +348,27 @@ def test_no_contents_break_the_reader(tmp_path_factory: pytest.TempPathFactory, 
     except DataError:
         return
     assert report.accepted >= 1 and report.read == report.accepted + report.rejected
+
+
+def test_json_lines_of_the_shape_that_http_takes_are_read_part_by_part(tmp_path: Path) -> None:
+    rows = [
+        {
+            "id": "a",
+            "text": "Red polish",
+            "attributes": {"price": 7.5, "category": ["nails", "gifts"], "title": "Red", "sale": True},
+        },
+        {"id": "b", "text": "Oil", "attributes": {"price": 3}, "media": {"image": "b.png", "video": "b.mp4"}, "price": "low"},
+        {"id": "c", "text": "Soap", "attributes": {}, "media": {}},
+        {"id": "d", "text": "Brush", "attributes": None},
+    ]
+    source = opened(tmp_path, "\n".join(map(json.dumps, rows)), "items.jsonl")
+    a, b, c, d = (record for record in source.read(Report()) if isinstance(record, Item))
+    assert a == Item(
+        ItemId("a"), "Red polish", {"attributes.price": 7.5, "category": ("nails", "gifts"), "title": "Red", "sale": True}
+    )
+    assert b.attributes == {"price": "low", "attributes.price": 3.0} and b.media == {"image": "b.png", "video": "b.mp4"}
+    assert c == Item(ItemId("c"), "Soap") and d == Item(ItemId("d"), "Brush")
+    read_as = {column["name"]: column["read_as"] for column in source.preview()["tables"][0]["columns"]}
+    assert read_as["attributes.category"] == "attribute (list)" and read_as["media.video"] == "media (video)"
+    people = opened(tmp_path, '{"id": "u1", "attributes": {"country": "PT"}}\n', "users.jsonl")
+    assert [r.attributes for r in people.read(Report()) if isinstance(r, User)] == [{"country": "PT"}]

@@ -10,6 +10,7 @@ from longgame import artefacts
 from longgame.algorithms.rank import RankPolicy
 from longgame.artefacts import digest, load, save
 from longgame.errors import ArtefactError
+from longgame.language.lock import exclusive
 from longgame.learning import publish as module
 from longgame.learning.publish import Registry, Snapshot
 
@@ -194,3 +195,53 @@ def test_a_checkpoint_is_replaced_whole(tmp_path):
     got, about = load(path)
     assert about == {"n": 1} and np.array_equal(got["a"], arrays(1)["a"])
     assert [p.name for p in path.parent.iterdir()] == ["a.safetensors"]
+
+
+def test_publishers_of_one_moment_get_numbers_of_their_own(registry):
+    """Threads with a registry each, as `longgame train` beside a server's learner: the lock is the file's."""
+    numbers, begin = list[int](), threading.Barrier(6)
+
+    def publish(seed):
+        own = Registry(registry.folder)
+        begin.wait()
+        for n in range(4):
+            numbers.append(own.publish(snapshot(own, 10 * seed + n)).number)
+
+    threads = [threading.Thread(target=publish, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(numbers) == list(range(1, 25))
+    held = [json.loads(path.read_text())["policy"] for path in (registry.folder / "snapshots").iterdir()]
+    assert len(set(held)) == 24 and registry.current().number == 24
+
+
+def test_threads_that_write_one_file_do_not_share_what_lies_aside(tmp_path, monkeypatch):
+    """Both have written their half before either goes on: with one name for both, one renames what the other needs."""
+    path, both, errors = tmp_path / "a", threading.Barrier(2), list[BaseException]()
+    sync = artefacts.os.fsync
+    monkeypatch.setattr(artefacts.os, "fsync", lambda handle: (both.wait(10), sync(handle)))
+    monkeypatch.setattr(artefacts, "sync_folder", lambda folder: None)
+
+    def write(data):
+        try:
+            artefacts.write_whole(path, data)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(data,)) for data in (b"first" * 100, b"second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors and path.read_bytes() in (b"first" * 100, b"second")
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_publisher_waits_for_another_but_not_for_ever(registry, monkeypatch):
+    first = registry.publish(snapshot(registry, 0))
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    with exclusive(registry.folder / "lock"), pytest.raises(ArtefactError, match="another process is writing here"):
+        registry.publish(snapshot(registry, 1))
+    assert registry.current() == first and registry.publish(snapshot(registry, 1)).number == 2

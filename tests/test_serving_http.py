@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -366,3 +367,57 @@ def test_a_stop_finishes_what_it_began(tmp_path: Path):
         answered = all_at_once(url, 30, stop)
         assert process.wait(20) in (0, -signal.SIGTERM)
     assert len(answered) == 30
+
+
+class Slow:
+    """A store whose histories wait until they are let go."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store, self.asked, self.go = store, threading.Event(), threading.Event()
+
+    def history(self, *arguments: Any) -> Any:
+        self.asked.set()
+        assert self.go.wait(20), "nobody else was served meanwhile"
+        return self._store.history(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_a_slow_store_elsewhere_holds_up_its_own_request_and_no_other(store: EventStore):
+    slow = Slow(store)
+    app = create_app(Service(slow, Live(recommender(store))), clock=lambda: NOW, remote=True)
+
+    async def play() -> None:
+        transport = httpx.ASGITransport(app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            waits = [asyncio.create_task(http.post("/v1/recommend", json={"id": f"r{n}", "user": "u1"})) for n in range(12)]
+            while not slow.asked.is_set():
+                await asyncio.sleep(0.01)
+            assert (await http.get("/health/live")).json() == {"live": True}
+            assert (await http.get("/health/ready")).status_code == 200
+            assert (await http.put("/v1/users", json={"users": [{"id": "u1"}]})).status_code == 200
+            assert not any(task.done() for task in waits)
+            slow.go.set()
+            assert {(await task).status_code for task in waits} == {200}
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("url", "remote"),
+    [("memory:", False), ("sqlite:///a.db", False), ("postgresql://me@host/log", True), ("postgres://h/l", True)],
+)
+def test_decisions_wait_in_threads_where_the_log_is_elsewhere(
+    store: EventStore, url: str, remote: bool, monkeypatch: pytest.MonkeyPatch
+):
+    from longgame.commands import serving
+    from longgame.settings import load_settings
+
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("longgame.serving.http.create_app", lambda *_, **options: asked.update(options))
+    monkeypatch.setattr("longgame.serving.server.run", lambda *_: None)
+    monkeypatch.setattr(serving, "poller", lambda ws: lambda: None)
+    settings = load_settings(None, {}, {"store.url": url}).settings
+    serving.run(SimpleNamespace(store=store), settings)  # type: ignore[arg-type]
+    assert asked["remote"] is remote
