@@ -71,7 +71,7 @@ def test_a_learner_that_starts_as_the_server_ends_is_ended_too(monkeypatch: pyte
         stop.set()
         return started[0]
 
-    monkeypatch.setattr(serving.subprocess, "Popen", late)
+    monkeypatch.setattr(subprocess, "Popen", late)
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     thread = threading.Thread(target=serving._keep, args=(command, stop, []), daemon=True)
     thread.start()

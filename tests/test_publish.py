@@ -1,6 +1,7 @@
 """Parts and snapshots appear whole or not at all, whatever happens in between."""
 
 import json
+import os
 import threading
 
 import numpy as np
@@ -220,8 +221,8 @@ def test_publishers_of_one_moment_get_numbers_of_their_own(registry):
 def test_threads_that_write_one_file_do_not_share_what_lies_aside(tmp_path, monkeypatch):
     """Both have written their half before either goes on: with one name for both, one renames what the other needs."""
     path, both, errors = tmp_path / "a", threading.Barrier(2), list[BaseException]()
-    sync = artefacts.os.fsync
-    monkeypatch.setattr(artefacts.os, "fsync", lambda handle: (both.wait(10), sync(handle)))
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (both.wait(10), sync(handle)))
     monkeypatch.setattr(artefacts, "sync_folder", lambda folder: None)
 
     def write(data):
