@@ -56,6 +56,8 @@ def _follow(ws: object, parent: int | None) -> None:
     from longgame.wiring.workspace import Workspace
 
     assert isinstance(ws, Workspace)
+    if parent is not None:
+        os.nice(10)  # beside a server: whoever waits for a slate comes first
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

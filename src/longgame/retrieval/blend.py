@@ -13,6 +13,8 @@ from longgame.arrays import Candidates, State
 from longgame.errors import ConfigError
 from longgame.protocols import Retriever
 
+_SOME = 32
+
 
 class Blend:
     """Sources take turns, as often as their share says, and each turn names the source's best item not yet named.
@@ -44,14 +46,17 @@ class Blend:
 
     def retrieve(self, state: State, n: int) -> Candidates:
         n = max(0, n)
-        # Twice a source's share is nearly always enough; where one is used up before the blend is full, all give all.
-        few = [min(n, math.ceil(2 * share * n)) for share in self._shares]
-        blended, full = self._blend(state, n, few)
-        return blended if full else self._blend(state, n, [n] * len(few))[0]
-
-    def _blend(self, state: State, n: int, counts: Sequence[int]) -> tuple[Candidates, bool]:
-        """The blend of so many candidates a source, and whether more of them could not change it."""
+        # Twice a source's share and some is nearly always enough; one that is used up before the blend is full gives all.
+        counts = [min(n, math.ceil(2 * share * n) + _SOME) for share in self._shares]
         found = [retriever.retrieve(state, count) for retriever, count in zip(self._retrievers, counts, strict=True)]
+        blended, dry = self._blend(found, n)
+        again = [s for s in dry if len(found[s]) == counts[s] < n]
+        for source in again:
+            found[source] = self._retrievers[source].retrieve(state, n)
+        return self._blend(found, n)[0] if again else blended
+
+    def _blend(self, found: Sequence[Candidates], n: int) -> tuple[Candidates, set[int]]:
+        """The blend of what the sources gave, and which of them had nothing left when their turn came."""
         starts = np.cumsum([0, *(len(part) for part in found)])
         # A row counts through all sources' candidates; each source hands out its own rows once, best first.
         decks = [
@@ -75,7 +80,6 @@ class Blend:
                 dry.add(source)
         take = np.array(rows, np.int64)
         ids = [id for part in found for id in part.ids]
-        full = all(counts[s] == n or len(found[s]) < counts[s] for s in dry)
         blended = Candidates(
             tuple([ids[row] for row in rows]),
             np.concatenate([part.positions for part in found])[take],
@@ -84,7 +88,7 @@ class Blend:
             self._names,
             np.array(origin, np.int64),
         )
-        return blended, full
+        return blended, dry
 
 
 @lru_cache(maxsize=64)
