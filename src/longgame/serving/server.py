@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable
 
@@ -22,6 +23,9 @@ def run(app: FastAPI, host: str, port: int, on_started: Callable[[str], None] = 
     Raises ConfigError where the address cannot be had.
     """
     listener = _listen(host, port)
+    # What is loaded by now stays: the collector need not walk the catalogue again and again while requests wait.
+    gc.collect()
+    gc.freeze()
     config = uvicorn.Config(
         app,
         log_config=None,
