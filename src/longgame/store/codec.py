@@ -193,12 +193,27 @@ def _pack(d: Decision, numbers: Mapping[str, int]) -> bytes:
     return head + struct.pack(f"<{len(context) + len(picks)}d", *context, *d.propensities) + whole.tobytes()
 
 
+def _event(id: str, at: int, user: Any, item: Any, kind: str, value: float, text: Any, decision: Any, slot: Any) -> Event:
+    """An event as it was put: judged then and not again, for a request reads a hundred of them."""
+    event, put = object.__new__(Event), object.__setattr__
+    put(event, "id", id)
+    put(event, "at", moment(at))
+    put(event, "user", user)
+    put(event, "item", item)
+    put(event, "kind", kind)
+    put(event, "value", value)
+    put(event, "text", text or "")
+    put(event, "decision", decision)
+    put(event, "slot", slot)
+    return event
+
+
 def decode(row: Any, words: Words) -> Record:
     """The record of a stored row (all COLUMNS, ``seq`` first). StoreError if the row cannot have been written here."""
     try:
         _, type_, id, at, user, item, kind, value, text, decision, slot, body = row
         if type_ == EVENT:
-            return Event(id, moment(at), user, item, kind, value, text or "", decision, slot)
+            return _event(id, at, user, item, kind, value, text, decision, slot)
         if type_ == DECISION:
             return _unpack(DecisionId(id), (at, UserId(user), kind, text), body, words)
         contents = orjson.loads(body)

@@ -56,7 +56,7 @@ class DemoSize:
 
 
 SIZES = {
-    "tiny": DemoSize(300, 150, 60, 60, 2, 2),
+    "tiny": DemoSize(500, 150, 90, 60, 2, 2),
     "small": DemoSize(4000, 500, 90, 150, 3, 5),
     "full": DemoSize(6000, 2000, 90, 300, 3, 5),
 }
