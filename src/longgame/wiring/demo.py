@@ -24,6 +24,7 @@ from longgame.recommender import Recommender
 from longgame.retrieval.whole import WholeCatalogue
 from longgame.rng import derive
 from longgame.settings import Settings
+from longgame.settings.show import secret
 from longgame.simulation.rollout import Returns, rollout
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.slate import Exploration
@@ -253,5 +254,5 @@ def simulate(ws: Workspace, users: int, items: int, days: int, k: int, seed: int
         "decisions": int(earned.visits.sum()),
         "purchases": float(earned.reward.mean()),
         "visits": float(earned.visits.mean()),
-        "store": ws.settings.store.url if log else None,
+        "store": secret(ws.settings.store.url) if log else None,
     }

@@ -19,6 +19,7 @@ from longgame.learning.publish import Registry, Snapshot
 from longgame.protocols import EventStore, Policy
 from longgame.recommender import Recommender
 from longgame.settings import Settings
+from longgame.settings.show import secret
 from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import Event, Item
@@ -93,7 +94,7 @@ class Workspace:
         """The log as columns over the catalogue of ``text``. Raises ConfigError where there is nothing to learn from."""
         log = Interactions.of(self.events(), text.ids)
         if not len(text):
-            raise ConfigError(f"the log {self.settings.store.url} holds no items; run `longgame import PATH` first")
+            raise ConfigError(f"the log {secret(self.settings.store.url)} holds no items; run `longgame import PATH` first")
         return log
 
     def load(self, snapshot: Snapshot | None = None, items: list[Item] | None = None) -> Loaded | None:
