@@ -80,6 +80,27 @@ class Model(Protocol):
     def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None: ...
 
 
+class Incremental(Protocol):
+    """A model that learns from what came after its fit without forgetting it. Asked for with ``hasattr(model, "update")``."""
+
+    def update(self, more: Interactions) -> None:
+        """Learn from events after those it knows.
+
+        ``more.items`` begins with the catalogue it was fitted on and may be longer; users are matched by id where the
+        model keeps users. Raises DataError where the catalogue is another one.
+        """
+
+
+class RatingModel(Protocol):
+    """A model that also says how much a user will like an item, on the scale of the log's values."""
+
+    def rate(self, users: I64, items: I64) -> F32:
+        """(n,) positions of users and (n,) of items in the log it was fitted on, -1 for an unknown one -> (n,) values.
+
+        Clipped to the range of values that the log has. An unknown user or item is rated by what is known of the other.
+        """
+
+
 class Retriever(Protocol):
     """State -> candidates."""
 

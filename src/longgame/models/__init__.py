@@ -1,30 +1,62 @@
-"""Log -> scores over the whole catalogue: the baselines, and the network that policies start from. One file a model.
+"""Log -> scores over the whole catalogue: every recommender of the field behind one seam. One file a model.
 
-Every one keeps ``protocols.Model``; ``tests/contracts/test_model.py`` runs on each line of the table.
+Every one keeps ``protocols.Model``; ``tests/contracts/test_model.py`` runs on each line of the table. A model's config is
+a frozen dataclass in the model's own file: each field with its meaning below it, ``SPACE`` with what is worth tuning,
+and a field ``seed`` if, and only if, there is randomness in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from longgame.models.ease import Ease, EaseConfig
 from longgame.models.item_knn import ItemKNN, ItemKNNConfig
 from longgame.models.popularity import Popularity, PopularityConfig
+from longgame.models.stopping import Watch, unwatched
 from longgame.protocols import Model
 
-
-def _sequence() -> Model:
-    from longgame.models.sequence import SequenceModel  # torch loads here, not with the package
-
-    return SequenceModel()
+Load = Callable[[], tuple[Callable[..., Any], Callable[..., Model]]]
 
 
-MODELS: dict[str, Callable[[], Model]] = {
-    "popularity": Popularity,
-    "item-knn": ItemKNN,
-    "ease": Ease,
-    "sequence": _sequence,
+@dataclass(frozen=True)
+class Kind:
+    """One line of the table."""
+
+    load: Load
+    """Imports what it needs and returns the config's class and the model's."""
+    title: str
+    """What it is, for people, in a few words."""
+    passes: bool = False
+    """Whether it is trained by passes over the log, which can be watched."""
+
+    def config(self, **values: Any) -> Any:
+        """A config with these fields and the defaults for the rest. Raises ConfigError for what cannot work."""
+        return self.load()[0](**values)
+
+    def make(self, config: Any = None, watch: Watch = unwatched) -> Model:
+        """A model of ``config``, or of the default one, that has learned nothing yet: one of an empty catalogue.
+
+        ``watch`` is told of every pass of a model that is trained by passes.
+        """
+        of_config, of_model = self.load()
+        config = config if config is not None else of_config()
+        return of_model(config, watch) if self.passes else of_model(config)
+
+
+def _sequence() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.sequence import SequenceConfig, SequenceModel  # torch loads here, not with the package
+
+    return SequenceConfig, SequenceModel
+
+
+MODELS: dict[str, Kind] = {
+    "popularity": Kind(lambda: (PopularityConfig, Popularity), "popularity"),
+    "item-knn": Kind(lambda: (ItemKNNConfig, ItemKNN), "recency item-kNN"),
+    "ease": Kind(lambda: (EaseConfig, Ease), "EASE"),
+    "sequence": Kind(_sequence, "attention over the history", passes=True),
 }
-"""Name -> a model with its default config that has learned nothing yet: one of an empty catalogue."""
+"""Name -> how to make one."""
 
-__all__ = ["MODELS", "Ease", "EaseConfig", "ItemKNN", "ItemKNNConfig", "Popularity", "PopularityConfig"]
+__all__ = ["MODELS", "Ease", "EaseConfig", "ItemKNN", "ItemKNNConfig", "Kind", "Popularity", "PopularityConfig"]

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models.histories import TIE_BREAK, known, matrix, one, popularity, seen_matrix
+from longgame.models.space import OneOf, Real, Space
 from longgame.types import F32, F64, I64
 
 
@@ -31,6 +32,11 @@ class EaseConfig:
     """Events after which an item of the history counts half when scoring; infinite, as in the paper: order is nothing."""
     largest: int = 20_000
     """Items above which fitting is refused, for memory's sake."""
+
+    SPACE: ClassVar[Space] = {
+        "penalty": Real(10.0, 5000.0, log=True),
+        "half_life": OneOf((np.inf, 64.0, 32.0, 16.0, 8.0, 4.0, 2.0)),
+    }
 
     def __post_init__(self) -> None:
         if not min(self.penalty, self.half_life) > 0 or self.largest < 1:

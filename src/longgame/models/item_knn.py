@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models.histories import TIE_BREAK, known, matrix, one, popularity, seen_matrix
+from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.types import F32, F64, I64
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class ItemKNNConfig:
     """What a pair counts for recommending the earlier item to who took the later one, in [0, 1]."""
     shrinkage: float = 3.0
     """Added to the cosine's denominator, so that a chance meeting of two rare items makes no neighbours."""
+
+    SPACE: ClassVar[Space] = {
+        "neighbours": Whole(20, 500, log=True),
+        "half_life": OneOf((np.inf, 32.0, 16.0, 8.0, 4.0, 2.0, 1.0)),
+        "reach": OneOf((np.inf, 32.0, 16.0, 8.0, 4.0, 2.0)),
+        "backward": Real(0.0, 1.0),
+        "shrinkage": Real(0.1, 100.0, log=True),
+    }
 
     def __post_init__(self) -> None:
         if self.neighbours < 1 or not min(self.half_life, self.reach) > 0:

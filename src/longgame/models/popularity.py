@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
+from longgame.models.space import OneOf, Space
 from longgame.shapes import check
 from longgame.types import F32, I64
 
@@ -22,6 +23,8 @@ class PopularityConfig:
 
     half_life: float = 0.0
     """Days after which an event counts half, measured back from the log's last one. 0: events never fade."""
+
+    SPACE: ClassVar[Space] = {"half_life": OneOf((0.0, 7.0, 30.0, 90.0, 365.0))}
 
     def __post_init__(self) -> None:
         if not self.half_life >= 0:

@@ -25,8 +25,10 @@ from torch import Tensor, nn
 from longgame.arrays import Interactions
 from longgame.artefacts import Arrays
 from longgame.errors import ArtefactError, ConfigError
+from longgame.models import stopping
 from longgame.models.histories import known, recent
-from longgame.models.windows import batches, held_out, sequences
+from longgame.models.stopping import Watch, unwatched
+from longgame.models.windows import batches, sequences
 from longgame.networks import NetworkConfig, UserNetwork, from_arrays, to_arrays
 from longgame.rng import derive
 from longgame.shapes import check
@@ -114,8 +116,9 @@ class SequenceModel:
 
     name = "sequence"
 
-    def __init__(self, config: SequenceConfig | None = None) -> None:
+    def __init__(self, config: SequenceConfig | None = None, watch: Watch = unwatched) -> None:
         self.config = config or SequenceConfig()
+        self.watch = watch
         self.best_epoch = 0
         """Passes over the log after which the held-out events were ranked best; 0 where nothing was held out."""
         self.curve: list[float] = []
@@ -135,21 +138,10 @@ class SequenceModel:
         if not len(log):
             self._items = features @ self._project
             return
-        epochs = self.config.epochs
-        if self.config.patience:
-            train, history, target = held_out(log, derive(self.config.seed, "held out"))
-            if len(target) and len(train):
-                trainer = _Trainer(self.config, train, features)
-                self.best_epoch, self.curve, best = trainer.search(history, target)
-                if not self.config.refit:
-                    trainer.put_back(best)
-                    self._take(trainer, features)
-                    return
-                epochs = self.best_epoch
-        trainer = _Trainer(self.config, log, features)
-        for epoch in range(epochs):
-            trainer.epoch(epoch)
-        self._take(trainer, features)
+        c = self.config
+        done = stopping.fit(lambda log: _Trainer(c, log, features), log, c.epochs, c.patience, c.refit, c.seed, self.watch)
+        self.best_epoch, self.curve = done.best_epoch, list(done.curve)
+        self._take(done.trainer, features)
 
     def _take(self, trainer: _Trainer, features: F32) -> None:
         self._network = trainer.mean_network
@@ -260,34 +252,11 @@ class _Trainer:
             for average, weight in zip(mean.parameters(), last.parameters(), strict=True):
                 average.lerp_(weight, 1 - kept)
 
-    def search(self, history: I64, target: I64) -> tuple[int, list[float], dict[str, Arrays]]:
-        """Train until the held-out events stop being ranked better -> the best pass, the curve, its weights."""
-        curve: list[float] = []
-        best, kept = 0, self.weights()
-        for epoch in range(self.config.epochs):
-            self.epoch(epoch)
-            curve.append(self._judge(history, target))
-            if curve[-1] > max(curve[:-1], default=-1.0):
-                best, kept = epoch + 1, self.weights()
-            elif epoch + 1 - best >= self.config.patience:
-                break
-        return best, curve, kept
-
-    def _judge(self, history: I64, target: I64) -> float:
-        """(n, T), (n,) -> mean NDCG@10 of the target among the items not seen; a tie counts against it."""
+    def score(self, histories: I64) -> F32:
+        """With the mean of the weights."""
         with torch.inference_mode():
-            every = torch.arange(len(self.log.items))
-            items: F32 = self.mean_catalogue(self.text, every, 0.0).numpy()
-        gain = 0.0
-        for first in range(0, len(target), 256):
-            seen, wanted = history[first : first + 256], target[first : first + 256]
-            scores = _score(self.mean_network, items, recent(seen, self.config.steps))
-            row = np.arange(len(wanted))
-            own = scores[row, wanted][:, None]
-            scores[np.nonzero(seen >= 0)[0], seen[seen >= 0]] = -np.inf
-            rank = (scores >= own).sum(axis=1)
-            gain += float(np.where(rank <= 10, 1 / np.log2(rank + 1), 0.0).sum())
-        return gain / len(target)
+            items: F32 = self.mean_catalogue(self.text, torch.arange(len(self.log.items)), 0.0).numpy()
+        return _score(self.mean_network, items, recent(histories, self.config.steps))
 
     def weights(self) -> dict[str, Arrays]:
         return {"network": to_arrays(self.mean_network), "catalogue": to_arrays(self.mean_catalogue)}

@@ -16,7 +16,6 @@ from longgame.learning.batches import batches
 from longgame.learning.loop import train as run
 from longgame.learning.offpolicy import Replay, estimates
 from longgame.models import MODELS
-from longgame.models.sequence import SequenceConfig, SequenceModel
 from longgame.protocols import Model, Policy
 from longgame.rng import derive
 from longgame.slate import Exploration
@@ -70,7 +69,8 @@ def ranking(ws: Workspace, k: int = 10, seeds: int = 1, say: Say = lambda line: 
 
 
 def _model(name: str, ws: Workspace, seed: int) -> Model:
-    return SequenceModel(SequenceConfig(steps=ws.settings.policy.steps, seed=seed)) if name == "sequence" else MODELS[name]()
+    own = {"steps": ws.settings.policy.steps, "seed": seed} if name == "sequence" else {}
+    return MODELS[name].make(MODELS[name].config(**own))
 
 
 def _ranking_row(name: str, runs: list[RankingResult]) -> RankingRow:

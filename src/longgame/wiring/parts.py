@@ -92,8 +92,8 @@ class Sources:
     @staticmethod
     def fit(log: Interactions, text: Features, shares: Mapping[str, float]) -> Sources:
         wanted = [name for name, share in shares.items() if share > 0]
-        models = {name: MODELS[name]() for name in wanted if name in MODELS and name != "sequence"}
-        models.setdefault("popularity", MODELS["popularity"]())  # what a user without history gets
+        models = {name: MODELS[name].make() for name in wanted if name in MODELS and name != "sequence"}
+        models.setdefault("popularity", MODELS["popularity"].make())  # what a user without history gets
         for model in models.values():
             model.fit(log, text.vectors)
         met = np.bincount(log.item, minlength=len(log.items)) > 0
@@ -122,7 +122,7 @@ class Sources:
         """The inverse of :meth:`part`."""
         models = {}
         for name in about["models"]:
-            models[name] = MODELS[name]()
+            models[name] = MODELS[name].make()
             models[name].load_state_dict({k.removeprefix(f"{name}."): v for k, v in arrays.items() if k.startswith(f"{name}.")})
         return Sources(models, about["shares"], np.array(arrays["fresh"], np.int64), about["known"])
 
