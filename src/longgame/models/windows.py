@@ -69,21 +69,32 @@ def _cuts(offsets: I64, steps: int, rng: np.random.Generator) -> tuple[I64, I64]
     return offsets[user] + low, offsets[user] + high
 
 
-def held_out(log: Interactions, rng: np.random.Generator) -> tuple[Interactions, I64, I64]:
-    """The log without the last event of some users, their histories (n, T) before it and that event's item (n,).
+def held_out(log: Interactions, rng: np.random.Generator, most: int = _JUDGES) -> tuple[Interactions, I64, I64]:
+    """The log without the last event of ``most`` users, their histories (n, T) before it and that event's item (n,).
 
-    Users need two events, and the last one must be new to them: seen items are left out of the ranking.
+    Of events at one moment, whose order is not known, one is drawn. Users need two events, and the one held out must be
+    new to them: seen items are left out of the ranking.
     """
     length = np.diff(log.offsets)
-    last = log.offsets[1:] - 1
     users = np.flatnonzero(length >= 2)
-    users = np.array([u for u in users.tolist() if log.item[last[u]] not in log.history(u)[:-1]], np.int64)
-    users = np.sort(rng.permutation(users)[:_JUDGES])
+    newest = log.at[log.offsets[1:][users] - 1]
+    first = _first_of_moment(log, users, newest)
+    out = first + (rng.random(len(users)) * (log.offsets[1:][users] - first)).astype(np.int64)
+    new = [int((log.history(u) == log.item[row]).sum()) == 1 for u, row in zip(users.tolist(), out.tolist(), strict=True)]
+    users, out = users[new], out[new]
+    drawn = np.sort(rng.permutation(len(users))[:most])
+    users, out = users[drawn], out[drawn]
     keep = np.ones(len(log), np.bool_)
-    keep[last[users]] = False
+    keep[out] = False
     longest = int(length[users].max(initial=1)) - 1
     histories = np.full((len(users), longest), -1, np.int64)
     for row, user in enumerate(users.tolist()):
-        history = log.history(user)[:-1]
+        history = log.history(user)[keep[log.offsets[user] : log.offsets[user + 1]]]
         histories[row, longest - len(history) :] = history
-    return log.select(keep), histories, log.item[last[users]]
+    return log.select(keep), histories, log.item[out]
+
+
+def _first_of_moment(log: Interactions, users: I64, newest: I64) -> I64:
+    """(n,) the first row of each user's last moment."""
+    bounds = zip(log.offsets[users].tolist(), log.offsets[users + 1].tolist(), newest.tolist(), strict=True)
+    return np.array([low + int(np.searchsorted(log.at[low:high], moment)) for low, high, moment in bounds], np.int64)
