@@ -6,7 +6,7 @@ import pytest
 from longgame.arrays import Interactions
 from longgame.errors import ArtefactError, ConfigError
 from longgame.models import MODELS, ItemKNN, Popularity
-from longgame.models.ensemble import EnsembleConfig, logit_weights, standardised
+from longgame.models.ensemble import EnsembleConfig, selected, standardised
 from longgame.models.lift import Lift, Lifted
 from longgame.models.windows import held_out
 from longgame.types import F32, ItemId, UserId
@@ -43,27 +43,26 @@ def test_standardised_rows_have_mean_0_and_deviation_1_and_a_silent_row_is_0():
     assert not out[1].any()
 
 
-def test_the_weights_are_those_of_the_likelihood_by_hand():
-    """Two items, one member whose score says +1 or -1: 8 of 10 times it is right, so w solves sigmoid(2w) = .8."""
-    says = np.where(np.arange(10) < 8, 1.0, -1.0)
-    scores = np.stack([says, -says], axis=1).astype(np.float32)
-    weight = logit_weights([scores], np.full((10, 1), -1), np.zeros(10, np.int64), 0.0)
-    np.testing.assert_allclose(weight, [np.log(0.8 / 0.2) / 2], rtol=1e-4)
+def test_the_weights_are_chosen_as_by_hand():
+    """Three users, three items; each member alone puts two of the three events first, only both together all."""
+    first = np.array([[3, 0, 0], [0, 3, 0], [0, 1, 0]], np.float32)
+    second = np.array([[0, 1, 0], [0, 3, 0], [0, 0, 3]], np.float32)
+    weights = selected([first, second], np.full((3, 1), -1), np.array([0, 1, 2]), 6)
+    np.testing.assert_allclose(weights, [0.5, 0.5])
 
 
 def test_what_the_history_holds_is_no_rival():
-    scores = np.array([[9.0, 1.0, 0.0]] * 4, np.float32)
-    target = np.array([1, 1, 1, 2])
-    weight = logit_weights([scores], np.zeros((4, 1), np.int64), target, 0.0)
-    np.testing.assert_allclose(weight, [np.log(3)], rtol=1e-4)  # 1 against 0, three of four times
+    good = np.array([[9.0, 1.0, 0.0]], np.float32)
+    bad = np.array([[0.0, 1.0, 2.0]], np.float32)
+    np.testing.assert_allclose(selected([bad, good], np.array([[0]]), np.array([1]), 1), [0, 1])
 
 
 def test_a_member_that_says_nothing_is_dropped_and_one_that_is_wrong_too():
     rng = np.random.default_rng(0)
     target = rng.integers(0, 5, 300)
     right = np.eye(5, dtype=np.float32)[target] + 0.5 * rng.standard_normal((300, 5)).astype(np.float32)
-    weight = logit_weights([right, -right, 0 * right], np.full((300, 1), -1), target, 1e-3)
-    assert weight[0] > 0.5 and weight[1] == 0 and weight[2] == 0
+    weight = selected([right, -right, 0 * right], np.full((300, 1), -1), target, 10)
+    np.testing.assert_allclose(weight, [1, 0, 0])
 
 
 def test_it_hears_the_member_that_knows():

@@ -61,7 +61,7 @@ def test_an_objective_is_what_the_file_says(file: Path):
         ("[objective]\nwindow = 1e300", ["objective.window"]),
         ('[objective]\nrewards = { click = "a" }', ["objective.rewards.click", "number"]),
         ("[objective]\nrewards = {}", ["objective.rewards"]),
-        ("[retrieval]\nshares = { als = 1 }", ["retrieval.shares", "'als'", "item-knn"]),
+        ("[retrieval]\nshares = { nix = 1 }", ["retrieval.shares", "'nix'", "item-knn"]),
         ("[retrieval]\nshares = { ease = 0 }", ["above 0"]),
         ('[policy]\nalgorithm = "reinfroce"', ["policy.algorithm", "'reinforce' or 'linear-thompson'"]),
         ("[guards]\nat_most = { brand = 0 }", ["guards.at_most.brand"]),

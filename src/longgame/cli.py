@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from longgame.commands import config, data, doctor, evaluating, importing, serving, training, understand, worlds
+from longgame.commands import config, data, doctor, evaluating, importing, serving, training, tuning, understand, worlds
 from longgame.commands.terminal import Invocation, failed
 
 
@@ -50,6 +50,7 @@ COMMANDS = (
     ("import", importing.import_),
     ("understand", understand.understand),
     ("train", training.train),
+    ("tune", tuning.tune),
     ("evaluate", evaluating.evaluate),
     ("simulate", worlds.simulate),
     ("serve", serving.serve),

@@ -76,6 +76,13 @@ def sequences(folder: Path) -> None:
     (folder / "items.tsv").write_text('item_id\tasin\ttitle_words\n10\tB1\tnail polish 5" red\n11\tB2\tbalm\n12\t0012\tsoap\n')
 
 
+def adjacency(folder: Path) -> None:
+    (folder / "train.txt").write_text("1 10 11 12\n2 11 13\n")
+    (folder / "valid.txt").write_text("1 13\n")
+    (folder / "test.txt").write_text("2 10\n1 14\n")
+    (folder / "items.tsv").write_text("item_id\ttitle\n10\tnail polish\n11\tbalm\n")
+
+
 def amazon(folder: Path) -> None:
     reviews = [
         {
@@ -117,6 +124,7 @@ SAMPLES: dict[str, tuple[Callable[[Path], None], Counts]] = {
     "atomic": (atomic, {"User": 2, "Item": 2, "Event": 3}),
     "obd": (open_bandit, {"Item": 3, "User": 3, "Decision": 4, "Event": 2}),
     "sequences": (sequences, {"Item": 4, "Event": 5}),
+    "adjacency": (adjacency, {"Item": 5, "Event": 8}),
     "amazon-beauty": (amazon, {"Item": 2, "Event": 2}),
     "table": (table, {"Item": 2, "Event": 3}),
 }

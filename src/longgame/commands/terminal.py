@@ -49,6 +49,16 @@ def settings_of(ctx: typer.Context, flags: dict[str, Any] | None = None) -> Sett
     return loaded_settings(ctx, flags).settings
 
 
+def places(said: str | None) -> list[str] | None:
+    """What ``--track`` says, for the setting ``track.to``. Raises ConfigError."""
+    from longgame.errors import ConfigError
+
+    found = None if said is None else [place.strip() for place in said.split(",") if place.strip()]
+    if unknown := set(found or ()) - {"tensorboard", "wandb"}:
+        raise ConfigError(f"--track: must be tensorboard, wandb or both by a comma, got {', '.join(sorted(unknown))}")
+    return found
+
+
 def failed(error: Exception) -> int | None:
     """Say ``error`` on stderr and return the exit code, if it is one of ours; None if it is not."""
     from longgame.errors import ConfigError, DataError, LonggameError, MissingExtra, RecordError

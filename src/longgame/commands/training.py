@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from longgame.commands.terminal import say, say_json, settings_of
+from longgame.commands.terminal import places, say, say_json, settings_of
 
 LOOK = 1.0
 """Seconds between two looks at whether the parent still lives."""
@@ -19,23 +19,28 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the logged decisions.")] = 3,
     force: Annotated[bool, typer.Option(help="Publish without the gate's consent; the snapshot says so.")] = False,
     follow: Annotated[bool, typer.Option(help="Go on learning from new feedback until stopped, as `serve` does.")] = False,
+    track: Annotated[str | None, typer.Option(help="tensorboard, wandb, or both by a comma.")] = None,
     parent: Annotated[int | None, typer.Option(hidden=True, help="With --follow: end when this parent process does.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Learn from the log, hold the result against what is live, and publish it if it is proven better."""
+    from pathlib import Path
+
     from longgame.errors import ConfigError
+    from longgame.wiring.tracking import tracking
     from longgame.wiring.training import train as run
     from longgame.wiring.workspace import one_thread, workspace
 
     if parent is not None and not follow:
         raise ConfigError(f"train: --parent {parent} goes with --follow only; leave it out")
-    settings = settings_of(ctx, {"policy.algorithm": algorithm})
+    settings = settings_of(ctx, {"policy.algorithm": algorithm, "track.to": places(track)})
     one_thread()
     with workspace(settings) as ws:
         if follow:
             _follow(ws, parent)
             return
-        report = run(ws, epochs, force, (lambda line: None) if json else say)
+        with tracking(settings.track.to, Path(settings.data.folder), "train", settings.policy.model_dump()) as tracked:
+            report = run(ws, epochs, force, (lambda line: None) if json else say, tracked)
     if json:
         say_json(asdict(report))
         return

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longgame.datasets import (
+    adjacency,
     amazon_reviews,
     atomic,
     movielens_1m,
@@ -96,6 +97,12 @@ DATASETS: dict[str, DataSet] = {
         "that of the set the files hold",
         sequences.matches,
         sequences.open_sequences,
+    ),
+    "adjacency": DataSet(
+        "Adjacency lists (LightGCN, BARS): train.txt, test.txt and perhaps valid.txt, user item item …, without times",
+        "that of the set the files hold",
+        adjacency.matches,
+        adjacency.open_adjacency,
     ),
     "amazon-beauty": DataSet(
         "Amazon 2014 reviews, Beauty, 5-core: 198,502 reviews with text, and the products",

@@ -1,10 +1,9 @@
-"""Several models as one: a weighted sum of their standardised scores, the weights learned on events none of them saw.
+"""Several models as one: a weighted sum of their standardised scores, the weights chosen on events none of them saw.
 
-Stacking (Wolpert, Neural Networks 1992) with a conditional logit (McFadden 1974) on top: the weights w >= 0 are those
-under which held-out events are likeliest, P(i | history) ~ exp(sum_m w_m z_m(i)) over the items not seen, where z_m is
-member m's row of scores less its mean, over its deviation. A handful of numbers from thousands of events does not
-overfit, and a member that adds nothing gets weight 0 and is dropped. Items without events are scored by their texts, on
-the same scale (``lift``).
+Ensemble selection (Caruana, Niculescu-Mizil, Crew and Ksikes, ICML 2004): start from nothing, and as often as ``rounds``
+says add the member, again if need be, with which held-out events stand highest; the best of these sums is the ensemble.
+A weight is how often a member was added. With a handful of members and thousands of events that does not overfit, and
+who adds nothing is dropped. Items without events are scored by their texts, on the same scale (``lift``).
 """
 
 from __future__ import annotations
@@ -23,13 +22,15 @@ from longgame.models.stopping import Watch, unwatched
 from longgame.models.windows import held_out
 from longgame.protocols import Model
 from longgame.rng import derive
-from longgame.types import F32, F64, I64, Bool
+from longgame.types import F32, F64, I64
 
 Make = Callable[[str, Mapping[str, Any]], Model]
 """Name of a model and fields of its config -> a model that has learned nothing yet."""
 
-_HELD = 50_000_000
-"""Scores held at once while the weights are learned: 400 MB."""
+_HELD = 100_000_000
+"""Scores held at once while the weights are chosen: 400 MB."""
+_DEEP = 100
+"""Places that count while the weights are chosen."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class EnsembleConfig:
     """Model -> fields of its config that are not the default."""
     judges: int = 2000
     """Users whose last event is held out to learn the weights by, at most."""
-    penalty: float = 1e-3
-    """Price of the squared weights, per event."""
+    rounds: int = 40
+    """Times that a member is added: weights are multiples of one over these, or fewer."""
     seed: int = 0
 
     SPACE: ClassVar[Space] = {}
@@ -54,8 +55,8 @@ class EnsembleConfig:
             raise ConfigError(f"EnsembleConfig.members: must name other models, one at least, got {self.members}")
         if unknown := sorted(set(self.settings) - set(self.members)):
             raise ConfigError(f"EnsembleConfig.settings: must be of members, got {', '.join(unknown)}; add them to members")
-        if self.judges < 1 or self.penalty < 0:
-            raise ConfigError(f"EnsembleConfig: judges must be 1 or more and penalty 0 or more, got {self}")
+        if min(self.judges, self.rounds) < 1:
+            raise ConfigError(f"EnsembleConfig: judges and rounds must be 1 or more, got {self}")
 
 
 class Ensemble:
@@ -75,7 +76,7 @@ class Ensemble:
         self._lift: Lift | None = None
 
     def fit(self, log: Interactions, features: F32) -> None:
-        """Fits every member twice: without the held-out events, to weigh it, and then on the whole log.
+        """Fits every member without the held-out events, to weigh it, and those that count again on the whole log.
 
         A member that refuses the log with a ConfigError is left out (``left_out``); raises ConfigError where all do.
         """
@@ -86,14 +87,12 @@ class Ensemble:
             first = self._fitted(train, features, {place: self._values(place) for place in range(len(self._weights))})
             scores = [standardised(model.score(history)) for model in first.values()]
             self._weights = np.zeros(len(self.config.members))
-            self._weights[list(first)] = logit_weights(scores, history, target, self.config.penalty)
+            self._weights[list(first)] = selected(scores, history, target, self.config.rounds)
             together = sum(w * s for w, s in zip(self._weights[list(first)], scores, strict=True))
             self._lift = Lift.learn(np.asarray(together, np.float32), history, target, train, features, self.config.seed)
             self.watch(0, {f"weight {self.config.members[m]} {m}": float(self._weights[m]) for m in first})
         else:
-            self._weights = np.ones(len(self.config.members))
-        if not self._weights.any():  # nothing was better than chance: what is left is to listen to all
-            self._weights = np.ones(len(self.config.members))
+            self._weights = np.full(len(self.config.members), 1 / len(self.config.members))
         again = {place: self._final(place, first.get(place)) for place in np.flatnonzero(self._weights).tolist()}
         self._models = self._fitted(log, features, {p: v for p, v in again.items() if p not in self.left_out})
 
@@ -183,38 +182,30 @@ def standardised(scores: F32) -> F32:
     return out
 
 
-def logit_weights(scores: list[F32], history: I64, target: I64, penalty: float) -> F64:
-    """Members' (n, I) scores, (n, T) histories and the item (n,) that came -> weights (M,), none negative.
+def selected(scores: list[F32], history: I64, target: I64, rounds: int) -> F64:
+    """Members' (n, I) scores, (n, T) histories and the item (n,) that came -> weights (M,), adding up to 1.
 
-    Minimises the mean of -log P(target) + penalty |w|^2, which is convex; what a history holds is left out of P.
+    What is maximised is the mean of 1 / log2(1 + place) over the events that stand among the first ``_DEEP`` unseen
+    items: deeper than any list, so that few events decide less. A tie counts against the event.
     """
-    from scipy.optimize import Bounds, minimize
-
     row, column = np.nonzero(history >= 0)
-    seen: Bool = np.zeros(scores[0].shape, np.bool_)
-    seen[row, history[row, column]] = True
-    table = np.stack(scores, axis=2).astype(np.float64)  # (n, I, M)
-    every = np.arange(len(target))
-    own = table[every, target]  # (n, M)
+    every, hidden = np.arange(len(target)), (row, history[row, column])
 
-    def loss(weights: F64) -> tuple[float, F64]:
-        total = table @ weights
-        total[seen] = -np.inf
-        top = total.max(axis=1, keepdims=True)
-        share = np.exp(total - top)
-        norm = share.sum(axis=1, keepdims=True)
-        share /= norm
-        told = float((top + np.log(norm)).mean() - (own @ weights).mean())
-        expected = np.einsum("ni,nim->m", share, table) / len(target)
-        return told + penalty * float(weights @ weights), expected - own.mean(axis=0) + 2 * penalty * weights
+    def worth(total: F32) -> float:
+        own = total[every, target][:, None]
+        ahead = total >= own
+        ahead[hidden] = False
+        place = np.maximum(ahead.sum(axis=1), 1)  # the event itself among them
+        return float(np.where(place <= _DEEP, 1 / np.log2(place + 1), 0.0).mean())
 
-    found = minimize(
-        loss,
-        np.full(len(scores), 0.3),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=Bounds(np.zeros(len(scores)), np.full(len(scores), np.inf)),
-        options={"maxiter": 100, "ftol": 1e-12, "gtol": 1e-7},  # so tight that no order of additions shows in the weights
-    )
-    out: F64 = np.where(found.x > 1e-3, found.x, 0.0)
+    total, count = np.zeros_like(scores[0]), np.zeros(len(scores))
+    best, kept = -1.0, count.copy()
+    for _ in range(rounds):
+        values = [worth(total + member) for member in scores]
+        chosen = int(np.argmax(values))
+        total = total + scores[chosen]
+        count[chosen] += 1
+        if values[chosen] > best + 1e-9:
+            best, kept = values[chosen], count.copy()
+    out: F64 = kept / kept.sum()
     return out

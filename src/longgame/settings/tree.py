@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from longgame.models import MODELS
 from longgame.types import Objective
 
-SOURCES = ("popularity", "item-knn", "ease", "sequence", "near", "fresh")
+SOURCES = (*MODELS, "near", "fresh")
 """Where candidates can come from: fitted models, vectors near the history, items nobody has met."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -96,8 +97,9 @@ class Data(Section):
 class Language(Section):
     """How item texts are read."""
 
-    model: Literal["minilm", "hashing"] = "minilm"
-    """minilm is a real sentence encoder (extra `language`); hashing needs no download and knows only spelling."""
+    model: Literal["minilm", "words", "hashing"] = "minilm"
+    """minilm is a real sentence encoder (extra `language`), words the mean of static word vectors (extra `words`);
+    hashing needs no download and knows only spelling."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     """Of minilm: bfloat16 is three times as fast on processors that have it, and slow on others."""
     threads: Count = 1
@@ -131,7 +133,15 @@ class Retrieval(Section):
     candidates: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Items retrieved for a request, before guards."""
     shares: Annotated[Mapping[str, float], AfterValidator(_shares)] = {"ease": 4.0, "item-knn": 2.0, "near": 2.0, "fresh": 1.0}
-    """Turns each source gets in the blend: popularity, item-knn, ease, sequence, near, fresh. Naming one replaces all."""
+    """Turns each source gets in the blend: near, fresh, and any model that `longgame evaluate` knows, such as popularity,
+    item-knn, ease or sequence. Naming one replaces all."""
+
+
+class Models(Section):
+    """The models behind the candidates, and the supervised network."""
+
+    use_tuned: bool = True
+    """Whether what `longgame tune` found is used in training and evaluation. policy.steps and policy.seed hold anyway."""
 
 
 class PolicySection(Section):
@@ -234,6 +244,13 @@ class Context(Section):
     """Their names, in order; a request gives exactly these."""
 
 
+class TrackSection(Section):
+    """What training measures while it runs, for people to look at."""
+
+    to: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Field(strict=False)] = ()
+    """Where it is written, under `track` in data.folder: tensorboard, wandb (Weights & Biases, offline: nothing is sent)."""
+
+
 class Settings(Section):
     """Everything, with its defaults."""
 
@@ -242,9 +259,11 @@ class Settings(Section):
     language: Language = Language()
     objective: ObjectiveSection = ObjectiveSection()
     retrieval: Retrieval = Retrieval()
+    models: Models = Models()
     policy: PolicySection = PolicySection()
     guards: Guards = Guards()
     learner: LearnerSection = LearnerSection()
     gate: GateSection = GateSection()
     serve: Serve = Serve()
     context: Context = Context()
+    track: TrackSection = TrackSection()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from longgame.guards import AlreadySeen, AtMost, Blocklist, InStock
 from longgame.language import Features, Projection, reduce
 from longgame.models import MODELS
 from longgame.models.sequence import SequenceConfig, SequenceModel
+from longgame.models.stopping import Watch, unwatched
 from longgame.networks import NetworkConfig
 from longgame.protocols import Guard, Model, Policy, Retriever, SlateRule
 from longgame.retrieval.ann import choose_index
@@ -26,6 +28,8 @@ from longgame.retrieval.blend import Blend
 from longgame.retrieval.sources import FreshRetriever, ModelRetriever, VectorRetriever
 from longgame.settings import Settings
 from longgame.types import Item, ItemId
+from longgame.wiring.configs import Configs, as_json, from_json
+from longgame.wiring.tracking import Track
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,9 @@ class Reader:
     sequence: SequenceModel
 
     @staticmethod
-    def fit(text: Features, log: Interactions, width: int, config: SequenceConfig) -> Reader:
+    def fit(text: Features, log: Interactions, width: int, config: SequenceConfig, watch: Watch = unwatched) -> Reader:
         projection = reduce(text, min(width, text.width, max(len(text), 1)))
-        sequence = SequenceModel(config)
+        sequence = SequenceModel(config, watch)
         sequence.fit(log, projection.apply(text.vectors))
         return Reader(text.version, projection, sequence)
 
@@ -66,13 +70,14 @@ class Reader:
 
 def features_part(reader: Reader, features: Features) -> tuple[Arrays, Mapping[str, Any]]:
     """Arrays and JSON of a catalogue's vectors and of the reader that made them."""
-    about = {"text": reader.text, "config": asdict(reader.sequence.config), "version": features.version, "ids": features.ids}
+    config = as_json(reader.sequence.config)
+    about = {"text": reader.text, "config": config, "version": features.version, "ids": features.ids}
     return {**reader.arrays(), "vectors": features.vectors}, about
 
 
 def load_features(arrays: Arrays, about: Mapping[str, Any]) -> tuple[Reader, Features]:
     """The inverse of :func:`features_part`."""
-    sequence = SequenceModel(SequenceConfig(**about["config"]))
+    sequence = SequenceModel(from_json("sequence", about["config"]))
     sequence.load_state_dict({k.removeprefix("sequence."): v for k, v in arrays.items() if k.startswith("sequence.")})
     reader = Reader(about["text"], Projection(arrays["projection.mean"], arrays["projection.matrix"]), sequence)
     return reader, Features(about["version"], tuple(ItemId(i) for i in about["ids"]), np.array(arrays["vectors"], np.float32))
@@ -83,6 +88,8 @@ class Sources:
     """Fitted models and shares: what a retriever is made of, whatever the catalogue has grown to since."""
 
     models: Mapping[str, Model]
+    configs: Mapping[str, Any]
+    """The config that each model was made of."""
     shares: Mapping[str, float]
     fresh: np.ndarray[Any, np.dtype[np.int64]]
     """(n,) positions without an event when the models were fitted"""
@@ -90,14 +97,22 @@ class Sources:
     """Items the models were fitted on."""
 
     @staticmethod
-    def fit(log: Interactions, text: Features, shares: Mapping[str, float]) -> Sources:
+    def fit(
+        log: Interactions,
+        text: Features,
+        shares: Mapping[str, float],
+        configs: Configs = Configs(),  # noqa: B008 - frozen
+        track: Track = Track(),  # noqa: B008 - frozen
+    ) -> Sources:
         wanted = [name for name, share in shares.items() if share > 0]
-        models = {name: MODELS[name].make() for name in wanted if name in MODELS and name != "sequence"}
-        models.setdefault("popularity", MODELS["popularity"].make())  # what a user without history gets
+        # Popularity is what a user without history gets.
+        names = dict.fromkeys([name for name in wanted if name in MODELS and name != "sequence"] + ["popularity"])
+        made = {name: configs.config(name) for name in names}
+        models = {name: MODELS[name].make(config, track.watch(f"candidates/{name}")) for name, config in made.items()}
         for model in models.values():
             model.fit(log, text.vectors)
         met = np.bincount(log.item, minlength=len(log.items)) > 0
-        return Sources(models, {n: shares[n] for n in wanted}, np.flatnonzero(~met), len(log.items))
+        return Sources(models, made, {n: shares[n] for n in wanted}, np.flatnonzero(~met), len(log.items))
 
     def retriever(self, features: Features, sequence: Model) -> Retriever:
         """The blend over ``features``, which begin with the catalogue the models know."""
@@ -109,22 +124,35 @@ class Sources:
             elif name == "fresh":
                 parts.append((name, FreshRetriever(features, fresh), share))
             else:
-                parts.append((name, ModelRetriever({**self.models, "sequence": sequence}[name], features), share))
+                model = sequence if name == "sequence" else self.models[name]
+                parts.append((name, ModelRetriever(model, features, self._version(name)), share))
         return Blend(parts)
+
+    def _version(self, name: str) -> str:
+        """Names a model that has another config than the default: it may score otherwise with the same arrays."""
+        config = self.configs.get(name)
+        if config is None or config == MODELS[name].config():
+            return ""
+        told = np.frombuffer(json.dumps(as_json(config), sort_keys=True).encode(), np.uint8)
+        return f"{name}-{digest({**self.models[name].state_dict(), 'its config': told})}"
 
     def part(self) -> tuple[Arrays, Mapping[str, Any]]:
         """Arrays and JSON of the fitted models."""
         arrays = {f"{name}.{key}": a for name, model in self.models.items() for key, a in model.state_dict().items()}
-        return {**arrays, "fresh": self.fresh}, {"models": list(self.models), "shares": dict(self.shares), "known": self.known}
+        configs = {name: as_json(config) for name, config in self.configs.items()}
+        about = {"models": list(self.models), "configs": configs, "shares": dict(self.shares), "known": self.known}
+        return {**arrays, "fresh": self.fresh}, about
 
     @staticmethod
     def load(arrays: Arrays, about: Mapping[str, Any]) -> Sources:
         """The inverse of :meth:`part`."""
         models = {}
-        for name in about["models"]:
-            models[name] = MODELS[name].make()
+        written = about.get("configs", {})  # a snapshot of before they were written down has the defaults
+        configs = {name: from_json(name, written.get(name, {})) for name in about["models"]}
+        for name, config in configs.items():
+            models[name] = MODELS[name].make(config)
             models[name].load_state_dict({k.removeprefix(f"{name}."): v for k, v in arrays.items() if k.startswith(f"{name}.")})
-        return Sources(models, about["shares"], np.array(arrays["fresh"], np.int64), about["known"])
+        return Sources(models, configs, about["shares"], np.array(arrays["fresh"], np.int64), about["known"])
 
 
 def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:

@@ -21,14 +21,15 @@ from longgame.learning.learner import held_out
 from longgame.learning.loop import train as run
 from longgame.learning.offpolicy import Replay, logged_marginals
 from longgame.learning.publish import Snapshot
-from longgame.models.sequence import SequenceConfig
 from longgame.networks import NetworkConfig
 from longgame.protocols import Algorithm, Policy
 from longgame.recommender import Recommender
 from longgame.rng import derive
 from longgame.settings import Settings
 from longgame.types import F64, I64
+from longgame.wiring.configs import Configs
 from longgame.wiring.parts import Reader, Sources, guards_of, policy_network
+from longgame.wiring.tracking import Track
 from longgame.wiring.workspace import Loaded, Workspace, exploration, gate
 
 Say = Callable[[str], None]
@@ -54,7 +55,13 @@ class TrainReport:
     """Of the last update."""
 
 
-def train(ws: Workspace, epochs: int = 3, force: bool = False, say: Say = lambda line: None) -> TrainReport:
+def train(
+    ws: Workspace,
+    epochs: int = 3,
+    force: bool = False,
+    say: Say = lambda line: None,
+    track: Track = Track(),  # noqa: B008 - frozen
+) -> TrainReport:
     """Fit candidates and the supervised network on the log, learn from its decisions, and publish what is proven.
 
     Without decisions in the log the supervised policy is all there is: it goes live where nothing is yet. Against a live
@@ -63,7 +70,7 @@ def train(ws: Workspace, epochs: int = 3, force: bool = False, say: Say = lambda
     text = ws.text()
     log = ws.interactions(text)
     say(f"{len(text):,} items, {len(log):,} events of {len(log.users):,} users")
-    reader, features, sources = fit(ws.settings, text, log, say)
+    reader, features, sources = fit(ws.settings, text, log, say, track)
     config, start = policy_network(reader, len(ws.settings.context.names))
     live, joined, cursor = ws.load(), *join(ws, features)
     say(f"{len(joined.rows):,} logged decisions, {int(joined.told.sum()):,} with a future that can be told")
@@ -71,7 +78,7 @@ def train(ws: Workspace, epochs: int = 3, force: bool = False, say: Say = lambda
     algorithm = make_algorithm(ws.settings, config, start)
     metrics: dict[str, float] = {}
     if joined.rows and rows.told.any():
-        metrics = dict(learn(algorithm, rows, features, ws, epochs, say))
+        metrics = dict(learn(algorithm, rows, features, ws, epochs, say, track))
         candidate: Policy = algorithm.policy
     else:
         candidate = NetworkPolicy(config, start, "supervised")
@@ -86,15 +93,22 @@ def train(ws: Workspace, epochs: int = 3, force: bool = False, say: Say = lambda
 
 
 def fit(
-    settings: Settings, text: Features, log: Interactions, say: Say = lambda line: None
+    settings: Settings,
+    text: Features,
+    log: Interactions,
+    say: Say = lambda line: None,
+    track: Track = Track(),  # noqa: B008 - frozen
 ) -> tuple[Reader, Features, Sources]:
-    """The supervised network, the item vectors it makes, and the sources of candidates."""
-    config = SequenceConfig(steps=settings.policy.steps, seed=settings.policy.seed)
-    reader = Reader.fit(text, log, settings.language.width, config)
+    """The supervised network, the item vectors it makes, and the sources of candidates, each as it was tuned."""
+    configs = Configs.of(settings)
+    if configs.tuned:
+        say(f"uses what `longgame tune` found for {', '.join(configs.tuned)}")
+    config = configs.config("sequence", steps=settings.policy.steps, seed=settings.policy.seed)
+    reader = Reader.fit(text, log, settings.language.width, config, track.watch("supervised"))
     curve = reader.sequence.curve
     if curve:
         say(f"supervised network: {len(curve)} epochs, NDCG@10 {max(curve):.4f} on held-out events")
-    return reader, reader.features(text), Sources.fit(log, text, settings.retrieval.shares)
+    return reader, reader.features(text), Sources.fit(log, text, settings.retrieval.shares, configs, track)
 
 
 def join(ws: Workspace, features: Features) -> tuple[Trajectories, int]:
@@ -130,7 +144,13 @@ def make_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) ->
 
 
 def learn(
-    algorithm: Algorithm, rows: Trajectories, features: Features, ws: Workspace, epochs: int, say: Say
+    algorithm: Algorithm,
+    rows: Trajectories,
+    features: Features,
+    ws: Workspace,
+    epochs: int,
+    say: Say,
+    track: Track = Track(),  # noqa: B008 - frozen
 ) -> Mapping[str, float]:
     """``epochs`` passes over the told rows; returns the metrics of the last update.
 
@@ -139,20 +159,26 @@ def learn(
     """
     s, last = ws.settings, dict[str, float]()
     path = ws.registry.folder / "training" / f"{_name_of_run(rows, features, s)}.safetensors"
-    done = 0
+    done, updates = 0, 0
     if path.exists():
         arrays, about = load(path)
         algorithm.load_state_dict(arrays)
-        done, last = about["epochs"], about["metrics"]
+        done, last, updates = about["epochs"], about["metrics"], about.get("updates", 0)
         say(f"continues after epoch {done}")
+
+    def on_step(step: int, metrics: Mapping[str, float]) -> None:
+        last.update(metrics)
+        track.write("policy", updates + step, metrics)
+
     for epoch in range(done, 1 if s.policy.algorithm == "linear-thompson" else epochs):
         order = derive(s.policy.seed, "train", str(epoch))
         steps = run(
             algorithm,
             batches(rows, features, s.policy.steps, s.learner.batch, order, _rules(ws, features)),
-            lambda step, metrics: last.update(metrics),
+            on_step,
         )
-        save(path, algorithm.state_dict(), {"epochs": epoch + 1, "metrics": last})
+        updates += steps
+        save(path, algorithm.state_dict(), {"epochs": epoch + 1, "metrics": last, "updates": updates})
         say(f"epoch {epoch + 1}: {steps} updates, " + ", ".join(f"{k} {v:.3g}" for k, v in last.items()))
     path.unlink(missing_ok=True)
     return last
@@ -161,7 +187,8 @@ def learn(
 def _name_of_run(rows: Trajectories, features: Features, settings: Settings) -> str:
     """Names all that decides what a training does, apart from the number of passes."""
     last = rows.rows[-1].cursor if rows.rows else 0
-    told = f"{features.version} {len(rows.rows)} {int(rows.told.sum())} {last} {settings.model_dump_json()}"
+    decides = settings.model_dump_json(exclude={"track"})
+    told = f"{features.version} {len(rows.rows)} {int(rows.told.sum())} {last} {decides}"
     return blake2b(told.encode(), digest_size=8).hexdigest()
 
 

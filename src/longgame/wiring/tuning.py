@@ -1,0 +1,160 @@
+"""The log -> tuned configurations of its models, in ``tuned.json``: searched on validation events, test events set aside."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from longgame.arrays import Interactions
+from longgame.errors import ConfigError, LonggameError, MissingExtra
+from longgame.evaluation.ranking import leave_last_out
+from longgame.evaluation.tuning import Budget, Metric, Task, Trial, Tuned, latest, tune_all
+from longgame.models import MODELS
+from longgame.settings import Settings
+from longgame.types import microseconds
+from longgame.wiring.configs import plain, write_tuned
+from longgame.wiring.tracking import Track
+from longgame.wiring.training import Say
+from longgame.wiring.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """What was found, and where it is written."""
+
+    found: Mapping[str, Tuned]
+    failed: Mapping[str, str]
+    """Model -> why it could not be tuned."""
+    file: Path
+    budget: Budget
+
+    @property
+    def over(self) -> float:
+        """Seconds by which the trials went over the minutes: the last ones of each model were not cut short."""
+        spent = sum(tuned.seconds for tuned in self.found.values())
+        return max(0.0, spent - 60 * self.budget.minutes) if self.budget.minutes is not None else 0.0
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which events are for validation and which are set aside for a test."""
+
+    kind: str = "last"
+    """last: each user's last event is test, the one before validation. time: test is what lies at or after ``at``,
+    validation the latest tenth of the rest."""
+    at: datetime | None = None
+    """Of a split in time; None: where the latest tenth of the events begins."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("last", "time"):
+            raise ConfigError(f"tune: the split must be last or time, got {self.kind!r}")
+        if self.at is not None and self.kind == "last":
+            raise ConfigError("tune: --at goes with --split time; add it, or leave --at out")
+
+    def parts(self, log: Interactions, seed: int) -> tuple[Interactions, Interactions]:
+        """Train and validation."""
+        if self.kind == "last":
+            return leave_last_out(log)[:2]
+        known = latest(log)[0] if self.at is None else log.select(log.at < microseconds(self.at))
+        return latest(known, seed=seed)
+
+    def __str__(self) -> str:
+        return "each user's last event" if self.kind == "last" else f"events from {self.at or 'the latest tenth'} on"
+
+
+def tune(
+    ws: Workspace,
+    names: Sequence[str],
+    budget: Budget,
+    split: Split = Split(),
+    k: int = 10,
+    metric: Metric = "ndcg",
+    say: Say = lambda line: None,
+    track: Track = Track(),  # noqa: B008 - frozen
+) -> TuneReport:
+    """Search the spaces of the models named, on the workspace's log; what is found is used by the next training.
+
+    Raises the first model's error where none could be tuned.
+    """
+    settings, text = ws.settings, ws.text()
+    seed, folder = settings.policy.seed, Path(settings.data.folder)
+    train, validation = split.parts(ws.interactions(text), seed)
+    task = Task(train, validation, text.vectors, k, metric)
+    say(f"{len(train):,} events to learn from, {len(validation):,} to judge by; set aside for a test: {split}")
+    best = dict[str, float]()
+
+    def watch(name: str, trial: Trial) -> None:
+        if trial.value is not None:
+            best[name] = max(trial.value, best.get(name, trial.value))
+            track.write(f"tune/{name}", trial.number, {metric: trial.value, "best": best[name], "seconds": trial.seconds})
+        if trial.state == "repeated":
+            return  # costs nothing and tells nothing new
+        told = trial.state if trial.value is None else f"{metric}@{k} {trial.value:.4f}"
+        say(f"{name} {trial.number}: {told} in {trial.seconds:.1f} s{f' ({trial.why})' if trial.why else ''}")
+
+    fixed = {"sequence": {"steps": settings.policy.steps, "seed": seed}}
+    found = tune_all(names, task, budget, fixed, seed, folder / "tuning", watch)
+    tuned = {name: result for name, result in found.items() if isinstance(result, Tuned)}
+    failed = {name: result for name, result in found.items() if isinstance(result, LonggameError)}
+    if not tuned:
+        raise next(iter(failed.values()))
+    on = {"split": str(split), "train": len(train), "validation": len(validation), "users": int(judged(task, seed))}
+    file = write_tuned(folder, {name: entry(result, task, on) for name, result in tuned.items()})
+    return TuneReport(tuned, {name: str(error) for name, error in failed.items()}, file, budget)
+
+
+def judged(task: Task, seed: int) -> int:
+    """Users that configurations are judged by."""
+    return int(np.count_nonzero(np.diff(task.judged(seed).offsets)))
+
+
+def entry(tuned: Tuned, task: Task, on: Mapping[str, Any]) -> dict[str, Any]:
+    """One model's line of ``tuned.json``."""
+    return {
+        "values": plain(tuned.values),
+        "metric": f"{task.metric}@{task.k}",
+        "validation": tuned.value,
+        "default": tuned.default,
+        "trials": len(tuned.trials),
+        "seconds": round(tuned.seconds, 3),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "on": dict(on),
+    }
+
+
+def chosen(said: str | None, settings: Settings, say: Say = lambda line: None) -> list[str]:
+    """Names by commas; "all": every model with something to tune whose packages are here; None: those in use.
+
+    Raises ConfigError for a name that is none, or a model without anything to tune.
+    """
+    if said is None or said == "all":
+        used = {"sequence", *(name for name, share in settings.retrieval.shares.items() if share > 0)}
+        names = [name for name in MODELS if (said or name in used) and _tunable(name, say)]
+        if not names:
+            raise ConfigError("tune: no model in use has anything to tune; name others with --models")
+        return names
+    names = list(dict.fromkeys(name.strip() for name in said.split(",") if name.strip()))
+    for name in names:
+        if name not in MODELS:
+            near = difflib.get_close_matches(name, MODELS, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"--models: there is no model {name!r}; {hint}there are {', '.join(MODELS)}, and all")
+        if not getattr(MODELS[name].load()[0], "SPACE", {}):
+            raise ConfigError(f"--models: {name} has nothing to tune; leave it out")
+    if not names:
+        raise ConfigError(f"--models: needs a name, got {said!r}; there are {', '.join(MODELS)}, and all")
+    return names
+
+
+def _tunable(name: str, say: Say) -> bool:
+    try:
+        return bool(getattr(MODELS[name].load()[0], "SPACE", {}))
+    except MissingExtra as missing:
+        say(f"{name} is left out: {missing}")
+        return False
