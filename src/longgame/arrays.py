@@ -51,6 +51,16 @@ class Interactions:
         """(n,) positions of the items of user number ``user``, oldest first."""
         return self.item[self.offsets[user] : self.offsets[user + 1]]
 
+    def padded(self, users: I64) -> I64:
+        """(B,) -> (B, T) positions of the users' items, newest last, -1 in front; T is the longest of them, at least 1."""
+        length = self.offsets[users + 1] - self.offsets[users]
+        longest = int(length.max(initial=1))
+        place = np.arange(longest) - (longest - length)[:, None]
+        out = np.full(place.shape, -1, np.int64)
+        inside = place >= 0
+        out[inside] = self.item[(self.offsets[users][:, None] + place)[inside]]
+        return out
+
     def select(self, keep: Bool) -> Interactions:
         """The same users and items with only the rows where ``keep`` (N,) is True."""
         counts = np.bincount(self.user[keep], minlength=len(self.users))

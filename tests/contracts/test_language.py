@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from longgame.language import HashingModel, MiniLM
+from longgame.language import HashingModel, MiniLM, WordVectors
 from longgame.protocols import LanguageModel
 
 MODELS: dict[str, Callable[[], LanguageModel]] = {
@@ -13,6 +13,7 @@ MODELS: dict[str, Callable[[], LanguageModel]] = {
     "hashing-200": lambda: HashingModel(200),
     "minilm-bfloat16": lambda: MiniLM("bfloat16"),
     "minilm-float32": lambda: MiniLM("float32"),
+    "words": WordVectors,
 }
 ROUNDING = {"minilm-bfloat16": 5e-4, "minilm-float32": 1e-5}
 """1 - cosine that a row may move by with its neighbours; nothing for the rest."""
@@ -36,6 +37,8 @@ TEXTS = [
 def named(request: pytest.FixtureRequest) -> tuple[str, LanguageModel]:
     if request.param.startswith("minilm") and not MiniLM.installed():
         pytest.skip("the language extra is not installed")
+    if request.param == "words" and not WordVectors.installed():
+        pytest.skip("the words extra is not installed")
     return request.param, MODELS[request.param]()
 
 

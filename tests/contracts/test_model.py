@@ -23,14 +23,43 @@ def sequence(**settings) -> Model:
     return SequenceModel(SequenceConfig(**settings))
 
 
+def ensemble(**settings) -> Model:
+    from longgame.models.ensemble import EnsembleConfig
+
+    small = {"width": 6, "hidden": 8, "steps": 4, "batch": 3, "epochs": 3, "patience": 2}
+    settings = {"members": ("sequence", "item-knn", "ease"), "settings": {"sequence": small}} | settings
+    return MODELS["ensemble"].make(EnsembleConfig(**settings))
+
+
+def small(name: str, **settings) -> Callable[[], Model]:
+    return lambda: MODELS[name].make(MODELS[name].config(**settings))
+
+
 MAKERS: dict[str, Callable[[], Model]] = {
     "popularity": Popularity,
     "popularity that fades": lambda: Popularity(PopularityConfig(half_life=0.5)),
     "item-knn": lambda: ItemKNN(ItemKNNConfig(half_life=2.0)),
     "item-knn of few": lambda: ItemKNN(ItemKNNConfig(neighbours=2, half_life=np.inf, shrinkage=0.0)),
+    "item-knn by bm25": lambda: ItemKNN(ItemKNNConfig(weighting="bm25", reach=np.inf)),
+    "user-knn": small("user-knn", half_life=2.0),
+    "user-knn of few": small("user-knn", neighbours=2, weighting="cosine", neighbour_half_life=4.0),
+    "user-knn by bm25": small("user-knn", neighbours=3, weighting="bm25"),
+    "content": small("content"),
+    "content near any": small("content", pool="max", centre=False, recent=3),
+    "slim": small("slim", l1=0.1, l2=1.0, tolerance=1e-6),
+    "slim with negative weights": small("slim", l1=0.01, l2=0.5, negative=True, tolerance=1e-6, half_life=3.0),
+    "als": small("als", width=4),
+    "als that fades": small("als", width=6, half_life=2.0, by_count=1.0, unobserved=0.5),
+    "bpr": small("bpr", width=4, epochs=5),
+    "bpr that stops": small("bpr", width=4, epochs=5, patience=1, half_life=2.0),
+    "svd": small("svd", width=4, passes=8),
+    "svd-plus-plus": small("svd-plus-plus", width=4, passes=8),
+    "time-factors": small("time-factors", width=4, passes=8),
     "ease": Ease,
     "sequence": sequence,
     "sequence without refit": lambda: sequence(refit=False),
+    "ensemble": ensemble,
+    "ensemble of one kind": lambda: ensemble(members=("sequence", "sequence")),
     "sequence to the end": lambda: sequence(patience=0, dropout=0.0, text_alone=0.0),
 }
 

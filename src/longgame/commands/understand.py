@@ -13,7 +13,7 @@ from longgame.commands.terminal import progress, say, say_json, settings_of
 
 def understand(
     ctx: typer.Context,
-    model: Annotated[str | None, typer.Option(help="minilm or hashing.")] = None,
+    model: Annotated[str | None, typer.Option(help="minilm, words or hashing.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read every item's text with the language model. What was read before is not read again."""

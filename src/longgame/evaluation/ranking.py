@@ -91,14 +91,8 @@ def together(first: Interactions, second: Interactions) -> Interactions:
 
 
 def padded_histories(log: Interactions, users: I64) -> I64:
-    """(B,) -> (B, T) positions of the users' items, newest last, -1 in front; T is the longest of them, at least 1."""
-    length = log.offsets[users + 1] - log.offsets[users]
-    longest = int(length.max(initial=1))
-    place = np.arange(longest) - (longest - length)[:, None]
-    out = np.full(place.shape, -1, np.int64)
-    inside = place >= 0
-    out[inside] = log.item[(log.offsets[users][:, None] + place)[inside]]
-    return out
+    """As :meth:`longgame.arrays.Interactions.padded`."""
+    return log.padded(users)
 
 
 def evaluate_model(model: Scorer, train: Interactions, target: Interactions, k: int = 10, batch: int = 256) -> RankingResult:

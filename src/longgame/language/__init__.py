@@ -6,6 +6,7 @@ from longgame.language.hashing import HashingModel
 from longgame.language.minilm import MiniLM
 from longgame.language.projection import Projection, reduce
 from longgame.language.prompt import describe
+from longgame.language.words import WordVectors
 
 __all__ = [
     "Features",
@@ -13,6 +14,7 @@ __all__ = [
     "MiniLM",
     "Projection",
     "VectorCache",
+    "WordVectors",
     "describe",
     "numeric_columns",
     "reduce",

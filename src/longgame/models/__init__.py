@@ -7,10 +7,12 @@ and a field ``seed`` if, and only if, there is randomness in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from longgame.errors import ConfigError
 from longgame.models.ease import Ease, EaseConfig
 from longgame.models.item_knn import ItemKNN, ItemKNNConfig
 from longgame.models.popularity import Popularity, PopularityConfig
@@ -51,11 +53,80 @@ def _sequence() -> tuple[Callable[..., Any], Callable[..., Model]]:
     return SequenceConfig, SequenceModel
 
 
+def _user_knn() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.user_knn import UserKNN, UserKNNConfig
+
+    return UserKNNConfig, UserKNN
+
+
+def _content() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.content import Content, ContentConfig
+
+    return ContentConfig, Content
+
+
+def _slim() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.slim import Slim, SlimConfig
+
+    return SlimConfig, Slim
+
+
+def _als() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.als import Als, AlsConfig
+
+    return AlsConfig, Als
+
+
+def _bpr() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.bpr import Bpr, BprConfig
+
+    return BprConfig, Bpr
+
+
+def _svd() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.svd import Svd, SvdConfig
+
+    return SvdConfig, Svd
+
+
+def _svd_plus_plus() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.svdpp import SvdPlusPlus, SvdPlusPlusConfig
+
+    return SvdPlusPlusConfig, SvdPlusPlus
+
+
+def _time_factors() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.time_factors import TimeFactors, TimeFactorsConfig
+
+    return TimeFactorsConfig, TimeFactors
+
+
+def _ensemble() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.ensemble import Ensemble, EnsembleConfig
+
+    return EnsembleConfig, partial(Ensemble, _member)
+
+
+def _member(name: str, values: Mapping[str, Any]) -> Model:
+    if name not in MODELS:
+        raise ConfigError(f"EnsembleConfig.members: knows {', '.join(MODELS)}, got {name!r}")
+    return MODELS[name].make(MODELS[name].config(**values))
+
+
 MODELS: dict[str, Kind] = {
     "popularity": Kind(lambda: (PopularityConfig, Popularity), "popularity"),
     "item-knn": Kind(lambda: (ItemKNNConfig, ItemKNN), "recency item-kNN"),
+    "user-knn": Kind(_user_knn, "user-kNN"),
+    "content": Kind(_content, "text vectors near the history's"),
     "ease": Kind(lambda: (EaseConfig, Ease), "EASE"),
+    "slim": Kind(_slim, "SLIM"),
+    "als": Kind(_als, "implicit ALS"),
+    "bpr": Kind(_bpr, "BPR", passes=True),
+    "svd": Kind(_svd, "SVD of ratings", passes=True),
+    "svd-plus-plus": Kind(_svd_plus_plus, "SVD++", passes=True),
+    "time-factors": Kind(_time_factors, "rating factors that move with time", passes=True),
     "sequence": Kind(_sequence, "attention over the history", passes=True),
+    "ensemble": Kind(_ensemble, "several models, weighed", passes=True),
 }
 """Name -> how to make one."""
 

@@ -63,32 +63,40 @@ def matrix(histories: I64, items: int, half_life: float = np.inf) -> csr_array:
 
     An item that occurs twice counts once, at its newest.
     """
+    row, column = np.nonzero(histories >= 0)
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(histories)))])
+    return _faded(bounds, histories[row, column], items, half_life)
+
+
+def faded_matrix(log: Interactions, half_life: float = np.inf) -> csr_array:
+    """Sparse (U, I): :func:`matrix` of the histories of all users of a log."""
+    return _faded(log.offsets, log.item.copy(), len(log.items), half_life)
+
+
+def _faded(bounds: I64, item: I64, items: int, half_life: float) -> csr_array:
+    """Sparse (n, I) of n histories whose events ``item`` (N,) lie between ``bounds`` (n+1,). ``item`` may be changed."""
     from scipy.sparse import csr_array
 
-    row, column = np.nonzero(histories >= 0)
-    item = histories[row, column]
-    count = np.bincount(row, minlength=len(histories))
-    end = np.cumsum(count)
-    age = end[row] - 1 - np.arange(len(row))
+    shape, count = (len(bounds) - 1, items), np.diff(bounds)
+    if np.isinf(half_life):
+        out = csr_array((np.ones(len(item), np.float32), item, bounds.copy()), shape=shape)
+        out.sum_duplicates()
+        out.data[:] = 1.0
+        return out
+    row = np.repeat(np.arange(len(count)), count)
+    age = bounds[1:][row] - 1 - np.arange(len(row))
     # The newest of each (row, item): the last one of equals in a stable order.
     code = row * items + item
     order = np.argsort(code, kind="stable")
     newest = order[np.append(code[order][1:] != code[order][:-1], True)] if len(order) else order
     weight = np.exp2(-age[newest] / half_life).astype(np.float32)
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(row[newest], minlength=len(histories)))])
-    return csr_array((weight, item[newest], bounds), shape=(len(histories), items))
+    kept = np.concatenate([[0], np.cumsum(np.bincount(row[newest], minlength=len(count)))])
+    return csr_array((weight, item[newest], kept), shape=shape)
 
 
 def seen_matrix(log: Interactions) -> csr_array:
     """Sparse (U, I): 1 where the user has an event on the item, however many."""
-    from scipy.sparse import csr_array
-
-    ones = np.ones(len(log), np.float32)
-    # Copies: scipy sorts the columns of a row in place, and a log's order is what it is for.
-    out = csr_array((ones, log.item.copy(), log.offsets.copy()), shape=(len(log.users), len(log.items)))
-    out.sum_duplicates()
-    out.data[:] = 1.0
-    return out
+    return faded_matrix(log)
 
 
 def popularity(log: Interactions) -> F32:

@@ -3,7 +3,9 @@
 The cosine over users of Sarwar et al. (WWW 2001, section 3.1.1), with what sequences teach (the sequential rules of
 Ludewig and Jannach, UMUAI 2018): a pair counts less the more events lie between its two (``reach``) and less against
 the order in which they stood (``backward``), and an item of the history counts less the older it is (``half_life``).
-Sparse: memory grows with items times neighbours, and while fitting with the pairs that occur.
+The cosine may be of weighted vectors (``weighting``), an item being a text and its users the words: who took much says less.
+
+Sparse: memory grows with items times neighbours and with the log, and while fitting with the pairs that occur.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
+from longgame.models import kept
 from longgame.models.histories import TIE_BREAK, known, matrix, one, popularity, seen_matrix
 from longgame.models.space import OneOf, Real, Space, Whole
+from longgame.models.weighting import WEIGHTINGS, Weighting, bm25, rarity
 from longgame.types import F32, F64, I64
 
 if TYPE_CHECKING:
@@ -40,7 +44,11 @@ class ItemKNNConfig:
     backward: float = 0.5
     """What a pair counts for recommending the earlier item to who took the later one, in [0, 1]."""
     shrinkage: float = 3.0
-    """Added to the cosine's denominator, so that a chance meeting of two rare items makes no neighbours."""
+    """Added to the cosine's denominator, so that a chance meeting of two rare items makes no neighbours. Not in bm25."""
+
+    weighting: Weighting = "cosine"
+    """Of users, when items are compared: cosine, alike; tfidf and bm25, less the more they took. bm25 divides by its own
+    measure of how often an item was taken instead of the vectors' lengths."""
 
     SPACE: ClassVar[Space] = {
         "neighbours": Whole(20, 500, log=True),
@@ -48,11 +56,14 @@ class ItemKNNConfig:
         "reach": OneOf((np.inf, 32.0, 16.0, 8.0, 4.0, 2.0)),
         "backward": Real(0.0, 1.0),
         "shrinkage": Real(0.1, 100.0, log=True),
+        "weighting": OneOf(WEIGHTINGS),
     }
 
     def __post_init__(self) -> None:
         if self.neighbours < 1 or not min(self.half_life, self.reach) > 0:
             raise ConfigError(f"ItemKNNConfig: neighbours, half_life and reach must be above 0, got {self}")
+        if self.weighting not in WEIGHTINGS:
+            raise ConfigError(f"ItemKNNConfig.weighting: must be one of {WEIGHTINGS}, got {self.weighting!r}")
         if not 0 <= self.backward <= 1 or not self.shrinkage >= 0:
             raise ConfigError(f"ItemKNNConfig: backward in [0, 1] and shrinkage 0 or more, got {self}")
 
@@ -64,14 +75,32 @@ class ItemKNN:
 
     def __init__(self, config: ItemKNNConfig | None = None) -> None:
         self.config = config or ItemKNNConfig()
+        self._log = kept.nothing()
         self._load(np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.float32))
 
     def fit(self, log: Interactions, features: F32) -> None:
-        pairs = (_meetings(log) if np.isinf(self.config.reach) else _pairs(log, self.config)).tocoo()
+        self._log = kept.kept(log)
+        self._count()
+
+    def update(self, more: Interactions) -> None:
+        """As ``protocols.Incremental``; equals a fit on the whole log to the bit.
+
+        One event changes the lengths that all pairs of its item are divided by, and with them who is whose neighbour: what
+        is kept is the log, and counting it anew costs what a fit costs.
+        """
+        self._log = kept.then(self._log, more)
+        self._count()
+
+    def _count(self) -> None:
+        log, config = self._log, self.config
+        taken = seen_matrix(log)
+        voice = _voices(taken, config.weighting)
+        pairs = (_meetings(taken, voice) if np.isinf(config.reach) else _pairs(log, config, voice)).tocoo()
         row, column = (axis.astype(np.int64) for axis in pairs.coords)
-        length = np.sqrt(seen_matrix(log).sum(axis=0))  # of an item's vector over users
-        cosine = pairs.data / (length[row] * length[column] + self.config.shrinkage)
-        keep = _largest(row, cosine, self.config.neighbours)
+        length = _lengths(taken, voice, config.weighting)
+        shrinkage = 0.0 if config.weighting == "bm25" else config.shrinkage
+        cosine = pairs.data / (length[row] * length[column] + shrinkage)
+        keep = _largest(row, cosine, config.neighbours)
         bounds = np.concatenate([[0], np.cumsum(np.bincount(row[keep], minlength=len(log.items)))])
         tie = TIE_BREAK * popularity(log)
         self._load(cosine[keep].astype(np.float32), column[keep].astype(np.int64), bounds.astype(np.int64), tie)
@@ -97,9 +126,11 @@ class ItemKNN:
             "neighbour": near.indices.astype(np.int64),
             "bounds": near.indptr.astype(np.int64),
             "tie": self._tie.copy(),
+            **kept.to_arrays(self._log),
         }
 
     def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        self._log = kept.from_arrays(state)
         self._load(*(np.array(state[name]) for name in ("weight", "neighbour", "bounds", "tie")))
 
     def _load(self, weight: F32, neighbour: I64, bounds: I64, tie: F32) -> None:
@@ -109,18 +140,37 @@ class ItemKNN:
         self._near = csr_array((weight, neighbour, bounds), shape=(len(tie), len(tie)))  # row: what was taken
 
 
-def _meetings(log: Interactions) -> csr_array:
-    """Sparse (I, I), zero diagonal: users who took both."""
+def _voices(taken: csr_array, weighting: Weighting) -> F32:
+    """(U,) what a user's taking two items says of them."""
+    if weighting == "cosine":
+        return np.ones(taken.shape[0], np.float32)
+    voice: F32 = (rarity(np.diff(taken.indptr).astype(np.int64), taken.shape[1]) ** 2).astype(np.float32)
+    return voice
+
+
+def _lengths(taken: csr_array, voice: F32, weighting: Weighting) -> F32:
+    """(I,) what an item's pairs are divided by: the length of its vector over users, or what BM25 has in its place."""
+    if weighting == "bm25":
+        count = taken.sum(axis=0).astype(np.float64)
+        typical = count.sum() / max(1, np.count_nonzero(count))
+        return (1 / bm25(np.ones(len(count)), count / max(typical, 1.0))).astype(np.float32)
+    out: F32 = np.sqrt(taken.T @ voice)
+    return out
+
+
+def _meetings(taken: csr_array, voice: F32) -> csr_array:
+    """Sparse (I, I), zero diagonal: users who took both, by their voices."""
     from scipy.sparse import csr_array
 
-    taken = seen_matrix(log)
-    together = (taken.T @ taken).tocoo()
+    spoken = taken.copy()
+    spoken.data *= np.repeat(voice, np.diff(taken.indptr))
+    together = (taken.T @ spoken).tocoo()
     row, column = together.coords
     other = row != column
     return csr_array((together.data[other], (row[other], column[other])), shape=together.shape)
 
 
-def _pairs(log: Interactions, config: ItemKNNConfig) -> csr_array:
+def _pairs(log: Interactions, config: ItemKNNConfig, voice: F32) -> csr_array:
     """Sparse (I, I), zero diagonal: a row's item and one that came after it, weighted by how soon, and the reverse."""
     from scipy.sparse import csr_array
 
@@ -130,7 +180,7 @@ def _pairs(log: Interactions, config: ItemKNNConfig) -> csr_array:
     for apart in range(1, min(longest, int(_REACHES * config.reach) + 1)):
         first, second = log.item[:-apart], log.item[apart:]
         pair = (user[apart:] == user[:-apart]) & (first != second)
-        weight = np.full(int(pair.sum()), np.exp2(-apart / config.reach), np.float32)
+        weight = np.float32(np.exp2(-apart / config.reach)) * voice[user[apart:][pair]]
         after = after + csr_array((weight, (first[pair], second[pair])), shape=shape)
     return csr_array(after + config.backward * after.T)
 

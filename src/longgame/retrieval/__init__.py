@@ -2,6 +2,7 @@
 
 from longgame.retrieval.ann import HnswIndex, choose_index
 from longgame.retrieval.blend import Blend
+from longgame.retrieval.everybody import top_unseen
 from longgame.retrieval.exact import ExactIndex, Index, top
 from longgame.retrieval.sources import FreshRetriever, ModelRetriever, VectorRetriever
 
@@ -15,4 +16,5 @@ __all__ = [
     "VectorRetriever",
     "choose_index",
     "top",
+    "top_unseen",
 ]

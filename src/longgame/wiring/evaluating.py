@@ -19,6 +19,7 @@ from longgame.models import MODELS
 from longgame.protocols import Model, Policy
 from longgame.rng import derive
 from longgame.slate import Exploration
+from longgame.wiring.configs import Configs
 from longgame.wiring.parts import policy_network
 from longgame.wiring.training import Say, join, logged_by, replay, split
 from longgame.wiring.workspace import Workspace
@@ -70,7 +71,7 @@ def ranking(ws: Workspace, k: int = 10, seeds: int = 1, say: Say = lambda line: 
 
 def _model(name: str, ws: Workspace, seed: int) -> Model:
     own = {"steps": ws.settings.policy.steps, "seed": seed} if name == "sequence" else {}
-    return MODELS[name].make(MODELS[name].config(**own))
+    return MODELS[name].make(Configs.of(ws.settings).config(name, **own))
 
 
 def _ranking_row(name: str, runs: list[RankingResult]) -> RankingRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longgame.language import HashingModel, MiniLM
+from longgame.language import HashingModel, MiniLM, WordVectors
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 
@@ -10,4 +10,6 @@ from longgame.settings import Settings
 def language_model(settings: Settings) -> LanguageModel:
     """The model that the settings name."""
     s = settings.language
+    if s.model == "words":
+        return WordVectors()
     return HashingModel(s.width) if s.model == "hashing" else MiniLM(s.precision, s.threads)
