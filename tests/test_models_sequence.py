@@ -7,7 +7,8 @@ import torch
 from longgame.algorithms.reinforce import NetworkPolicy, Reinforce, ReinforceConfig
 from longgame.arrays import Interactions, State
 from longgame.errors import ArtefactError, ConfigError, ShapeError
-from longgame.evaluation.ranking import evaluate_model, leave_last_out, together
+from longgame.evaluation.ranking import evaluate_model
+from longgame.evaluation.splits import leave_last_out, together
 from longgame.models import Popularity
 from longgame.models.sequence import SequenceConfig, SequenceModel, _backward
 from longgame.models.windows import batches, held_out, sequences

@@ -13,12 +13,10 @@ from longgame.evaluation.ranking import (
     METRICS,
     difference,
     evaluate_model,
-    leave_last_out,
     over_runs,
-    padded_histories,
     rank_metrics,
-    together,
 )
+from longgame.evaluation.splits import leave_last_out, together
 from longgame.rng import derive
 from longgame.types import ItemId, UserId
 
@@ -66,15 +64,15 @@ def log2(place):
 @pytest.mark.parametrize(
     ("scores", "relevant", "seen", "wanted"),
     [
-        ([9, 8, 7, 6, 5], [0], [], (1, 1, 1)),
-        ([9, 8, 7, 6, 5], [2], [], (1, log2(3), 1 / 3)),
-        ([9, 8, 7, 6, 5], [3], [], (0, 0, 1 / 4)),
-        ([9, 8, 7, 6, 5], [3], [0, 2], (1, log2(2), 1 / 2)),  # seen items take no place
-        ([9, 8, 7, 6, 5], [0, 3], [0], (1, log2(3), 1 / 3)),  # nor do they count as hits
-        ([9, 8, 7, 6, 5], [1, 4], [], (1 / 2, log2(2) / (1 + log2(2)), 1 / 2)),
-        ([9, 8, 7, 6, 5], [0, 1, 2, 3], [], (3 / 4, 1, 1)),  # the best possible of three places
-        ([9, 8, 8, 8, 5], [2], [], (2 / 3, (log2(2) + log2(3)) / 3, (1 / 2 + 1 / 3 + 1 / 4) / 3)),
-        ([9, 9, 9, 9, 5], [0, 1], [], (3 / 4, (1 + log2(2) + log2(3)) / 2 / (1 + log2(2)), (3 * 1 + 2 / 2 + 1 / 3) / 6)),
+        ([9, 8, 7, 6, 5], [0], [], (1, 1, 1, 1)),
+        ([9, 8, 7, 6, 5], [2], [], (1, log2(3), 1 / 3, 1)),
+        ([9, 8, 7, 6, 5], [3], [], (0, 0, 1 / 4, 0)),
+        ([9, 8, 7, 6, 5], [3], [0, 2], (1, log2(2), 1 / 2, 1)),  # seen items take no place
+        ([9, 8, 7, 6, 5], [0, 3], [0], (1, log2(3), 1 / 3, 1)),  # nor do they count as hits
+        ([9, 8, 7, 6, 5], [1, 4], [], (1 / 2, log2(2) / (1 + log2(2)), 1 / 2, 1)),
+        ([9, 8, 7, 6, 5], [0, 1, 2, 3], [], (3 / 4, 1, 1, 1)),  # the best possible of three places
+        ([9, 8, 8, 8, 5], [2], [], (2 / 3, (log2(2) + log2(3)) / 3, (1 / 2 + 1 / 3 + 1 / 4) / 3, 2 / 3)),
+        ([9, 9, 9, 9, 5], [0, 1], [], (3 / 4, (1 + log2(2) + log2(3)) / 2 / (1 + log2(2)), (3 * 1 + 2 / 2 + 1 / 3) / 6, 1)),
     ],
 )
 def test_by_hand(scores, relevant, seen, wanted):
@@ -105,7 +103,7 @@ def test_a_constant_scorer_is_worth_what_chance_is(seed, items, k):
     got = rank_metrics(np.full((1, items), 3.0, np.float32), relevant, seen, k)[0]
     left = int((~seen).sum())
     places = np.arange(1, left + 1)
-    wanted = min(k / left, 1), np.where(places <= k, log2(places), 0).mean(), (1 / places).mean()
+    wanted = min(k / left, 1), np.where(places <= k, log2(places), 0).mean(), (1 / places).mean(), min(k / left, 1)
     np.testing.assert_allclose(got, wanted, rtol=1e-9)
 
 
@@ -125,22 +123,10 @@ def test_bounds_perfection_and_monotone_transforms(seed, items, k):
     np.testing.assert_allclose(rank_metrics(scores[:, order], relevant[:, order], seen[:, order], k), got)
 
 
-def test_leave_last_out_goes_by_each_users_own_time():
-    log = log_of([[4, 2, 0, 1], [3, 1], [2, 3, 4], []], 5, at=[0, 1, 2, 9, 3, 4, 5, 5, 5])
-    train, validation, test = leave_last_out(log)
-    assert [train.history(u).tolist() for u in range(4)] == [[4, 2], [3, 1], [2], []]
-    assert [validation.history(u).tolist() for u in range(4)] == [[0], [], [3], []]
-    assert [test.history(u).tolist() for u in range(4)] == [[1], [], [4], []]
-    back = together(together(train, validation), test)
-    np.testing.assert_array_equal(back.item, log.item)
-    np.testing.assert_array_equal(back.offsets, log.offsets)
-    np.testing.assert_array_equal(back.at, log.at)
-
-
 def test_histories_are_padded_in_front():
     log = log_of([[4, 2, 0], [], [1]], 5)
-    assert padded_histories(log, np.array([0, 2, 1])).tolist() == [[4, 2, 0], [-1, -1, 1], [-1, -1, -1]]
-    assert padded_histories(log, np.array([1])).tolist() == [[-1]]
+    assert log.padded(np.array([0, 2, 1])).tolist() == [[4, 2, 0], [-1, -1, 1], [-1, -1, -1]]
+    assert log.padded(np.array([1])).tolist() == [[-1]]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 256])
@@ -153,6 +139,9 @@ def test_evaluate_model_reads_the_history_and_ranks_what_was_not_seen(batch):
     assert result.recall.tolist() == [1, 0, 0]
     assert result.mrr[1] == pytest.approx((1 / 2 + 1 / 3 + 1 / 4) / 3)
     assert result.coverage == pytest.approx(3 / 6)
+    assert result.lists.tolist() == [[2], [5], [0]]
+    assert (result.row.tolist(), result.item.tolist()) == ([0, 1, 2], [2, 0, 5])
+    assert result.found.tolist() == result.hit.tolist() == result.recall.tolist()
 
 
 def test_users_whose_targets_were_all_seen_have_no_value():
@@ -173,10 +162,8 @@ def test_what_cannot_be_ranked_is_refused():
         evaluate_model(Fixed([1, np.nan, 0]), log.select(np.array([True, False])), log.select(np.array([False, True])))
     with pytest.raises(ConfigError, match="k"):
         evaluate_model(Fixed([1, 2, 3]), log, log, k=0)
-    with pytest.raises(DataError, match="leave_last_out"):
+    with pytest.raises(DataError, match="splits"):
         evaluate_model(Fixed([1, 2, 3]), log, log_of([[0], [1]], 3))
-    with pytest.raises(DataError, match="same users"):
-        together(log, log_of([[0]], 4))
 
 
 def test_intervals_are_over_users_and_differences_are_paired():

@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 from longgame.arrays import Interactions
 from longgame.cli import app
 from longgame.errors import ArtefactError, ConfigError, DataError, MissingExtra
-from longgame.evaluation.ranking import leave_last_out
-from longgame.evaluation.tuning import EXHAUSTED, HOPELESS, LOST, Budget, Task, Trial, Tuned, latest, tune, tune_all
+from longgame.evaluation.splits import Cut, leave_last_out
+from longgame.evaluation.tuning import EXHAUSTED, HOPELESS, LOST, Budget, Task, Trial, Tuned, tune, tune_all
 from longgame.language import Features
 from longgame.models import MODELS, EaseConfig, ItemKNNConfig, Kind, PopularityConfig
 from longgame.models.popularity import Popularity
@@ -32,7 +32,6 @@ from longgame.settings import load_settings
 from longgame.types import F32, ItemId, UserId
 from longgame.wiring.configs import FILE, Configs, as_json, from_json, read_tuned, write_tuned
 from longgame.wiring.parts import Sources
-from longgame.wiring.tuning import Split
 
 USERS, ITEMS, LENGTH = 60, 20, 7
 DAY = 86_400_000_000
@@ -212,10 +211,10 @@ def test_what_is_searched_is_named_by_model_data_and_figure(tmp_path: Path):
     assert len(list(tmp_path.glob("*.journal"))) == 4
 
 
-@pytest.mark.parametrize("split", [Split("last"), Split("time")], ids=["last", "time"])
-def test_test_events_change_nothing_and_validation_events_do(split: Split):
+@pytest.mark.parametrize("split", [Cut(), Cut("time")], ids=["last", "time"])
+def test_test_events_change_nothing_and_validation_events_do(split: Cut):
     log = fashion()
-    if split.kind == "last":
+    if split.kind == "leave-one-out":
         test, judged = (np.isin(np.arange(len(log)), log.offsets[1:] - back) for back in (1, 2))
     else:
         test = log.at >= np.sort(log.at)[-(len(log) // 10)]
@@ -223,22 +222,11 @@ def test_test_events_change_nothing_and_validation_events_do(split: Split):
     results = []
     for changed in (np.zeros(len(log), np.bool_), test, judged):
         other = replace(log, item=np.where(changed, ITEMS - 1, log.item), value=np.where(changed, 5, log.value))
-        train, validation = split.parts(other, 0)
+        parts = split.split(other)
+        train, validation = parts.train, parts.validation
         assert len(train) and len(validation) and len(train) + len(validation) + int(test.sum()) == len(log)
         results.append(told(tune("item-knn", Task(train, validation, NO_TEXT, 3), Budget(trials=4)).trials))
     assert results[0] == results[1] != results[2]
-
-
-def test_the_latest_events_are_whole_moments_or_a_draw_of_one():
-    log = fashion()
-    train, late = latest(log, 0.1)
-    assert train.at.max() < late.at.min() and len(late) == 42 and len(train) + len(late) == len(log)
-    still = replace(log, at=np.zeros_like(log.at))
-    assert latest(still, 0.1)[1].at.size == 0, "a tenth of seven events is none"
-    train, late = latest(still, 0.3)
-    assert np.diff(late.offsets).tolist() == [2] * USERS and len(train) + len(late) == len(log)
-    assert not np.array_equal(latest(still, 0.3, seed=1)[1].item, late.item)
-    assert len({tuple(late.history(u) - train.history(u)[:2]) for u in range(USERS)}) > 3, "not the same places for all"
 
 
 def test_judged_users_are_drawn_once_and_for_all_models():
@@ -473,7 +461,7 @@ def test_the_command_tunes_and_training_uses_it(tmp_path: Path, monkeypatch: pyt
         (["--models", "ensemble"], "nothing to tune"),
         (["--at", "2024-01-01"], "--split time"),
         (["--split", "time", "--at", "soon"], "ISO 8601"),
-        (["--split", "tmie"], "must be last or time"),
+        (["--split", "tmie"], "must be one of leave-one-out, time"),
         (["--minutes", "0"], "above 0"),
         (["--track", "paper"], "tensorboard, wandb"),
     ],

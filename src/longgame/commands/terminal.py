@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from longgame.evaluation.splits import Cut
     from longgame.settings import Loaded, Settings
 
 EVERY = 3.0
@@ -57,6 +58,18 @@ def places(said: str | None) -> list[str] | None:
     if unknown := set(found or ()) - {"tensorboard", "wandb"}:
         raise ConfigError(f"--track: must be tensorboard, wandb or both by a comma, got {', '.join(sorted(unknown))}")
     return found
+
+
+def cut_of(split: str, at: str | None, share: float = 0.1) -> Cut:
+    """What ``--split``, ``--at`` and ``--share`` say. Raises ConfigError."""
+    from longgame.datasets.times import iso
+    from longgame.errors import ConfigError
+    from longgame.evaluation.splits import Cut
+
+    when = iso(at) if at is not None else None
+    if at is not None and when is None:
+        raise ConfigError(f"--at: must be a date or a time in ISO 8601, got {at!r}; write for instance 2024-03-01")
+    return Cut(split, when, share)
 
 
 def failed(error: Exception) -> int | None:

@@ -3,9 +3,6 @@
 Sampled negatives change which model wins (Krichene and Rendle, KDD 2020), so there are none. A tie is no luck: a
 target that shares its score with others counts as standing at each of their places equally often, so that a model
 which says nothing is worth what chance is worth. Numbers are kept per user, for users are what intervals are made of.
-
-Splitting each user's own history leaves other users' later events in training: such a split compares models, and says
-little about what one of them would have done live. That is what the log of decisions is for.
 """
 
 from __future__ import annotations
@@ -19,11 +16,12 @@ import numpy as np
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError, DataError, ShapeError
 from longgame.evaluation.intervals import Estimate, bootstrap
+from longgame.retrieval.everybody import best_of_each
 from longgame.shapes import check
 from longgame.types import F32, F64, I64, Bool
 
-Metric = Literal["recall", "ndcg", "mrr"]
-METRICS: tuple[Metric, ...] = ("recall", "ndcg", "mrr")
+Metric = Literal["recall", "ndcg", "mrr", "hit"]
+METRICS: tuple[Metric, ...] = ("recall", "ndcg", "mrr", "hit")
 
 
 class Scorer(Protocol):
@@ -35,7 +33,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class RankingResult:
-    """One model's ranking of each user's held-out items; n users have some that can be ranked."""
+    """One model's ranking of each user's held-out items; n users have some that can be ranked, m items in all."""
 
     k: int
     users: I64
@@ -46,8 +44,24 @@ class RankingResult:
     """(n,) discounted gain of the first k, as a share of the best possible"""
     mrr: F64
     """(n,) one over the place of the first held-out item, however far down"""
-    coverage: float
-    """Share of the catalogue that is among some user's first k. Ties are decided arbitrarily here."""
+    hit: F64
+    """(n,) 1 where a held-out item is among the first k"""
+    lists: I64
+    """(n, k') positions of the first k' = min(k, I) unseen items, best first, -1 where there are fewer; of equals the
+    first in the catalogue, so that here a tie is decided"""
+    row: I64
+    """(m,) which of the n users each held-out item is of"""
+    item: I64
+    """(m,) its position"""
+    found: F64
+    """(m,) 1 where it is among the first k"""
+    catalogue: int
+    """I"""
+
+    @property
+    def coverage(self) -> float:
+        """Share of the catalogue that is among some user's first k."""
+        return len(np.unique(self.lists[self.lists >= 0])) / max(1, self.catalogue)
 
     def estimate(self, metric: Metric, rng: np.random.Generator) -> Estimate:
         """The mean over users with a bootstrap interval over users."""
@@ -55,7 +69,7 @@ class RankingResult:
 
     def column(self, metric: Metric) -> F64:
         """(n,)"""
-        values: dict[Metric, F64] = {"recall": self.recall, "ndcg": self.ndcg, "mrr": self.mrr}
+        values: dict[Metric, F64] = {"recall": self.recall, "ndcg": self.ndcg, "mrr": self.mrr, "hit": self.hit}
         return values[metric]
 
 
@@ -69,32 +83,6 @@ class Seeds:
     """Standard deviation between the seeds' means; 0 for one run."""
 
 
-def leave_last_out(log: Interactions) -> tuple[Interactions, Interactions, Interactions]:
-    """Train, validation and test: of each user with three events or more the last is test, the one before validation.
-
-    Chronological per user; events of one moment stand in the log's own order. Users with fewer only train.
-    """
-    bounds = log.offsets[1:][np.diff(log.offsets) >= 3]
-    part = np.zeros(len(log), np.int64)
-    part[bounds - 2], part[bounds - 1] = 1, 2
-    return log.select(part == 0), log.select(part == 1), log.select(part == 2)
-
-
-def together(first: Interactions, second: Interactions) -> Interactions:
-    """Rows of both, per user in order of time; of one moment, ``first`` stands first. Same users and items in both."""
-    if first.users != second.users or first.items != second.items:
-        raise DataError("together: both logs must have the same users and items; make both from one with Interactions.select")
-    user, at = np.concatenate([first.user, second.user]), np.concatenate([first.at, second.at])
-    order = np.lexsort((at, user))
-    item, value = np.concatenate([first.item, second.item]), np.concatenate([first.value, second.value])
-    return Interactions(first.users, first.items, first.offsets + second.offsets, item[order], at[order], value[order])
-
-
-def padded_histories(log: Interactions, users: I64) -> I64:
-    """As :meth:`longgame.arrays.Interactions.padded`."""
-    return log.padded(users)
-
-
 def evaluate_model(model: Scorer, train: Interactions, target: Interactions, k: int = 10, batch: int = 256) -> RankingResult:
     """Rank each user's items of ``target`` among all that are not in their ``train`` history.
 
@@ -104,38 +92,67 @@ def evaluate_model(model: Scorer, train: Interactions, target: Interactions, k: 
     if k < 1 or batch < 1:
         raise ConfigError(f"evaluate_model: k and batch must be 1 or more, got k={k} and batch={batch}")
     if train.users != target.users or train.items != target.items:
-        raise DataError("evaluate_model: train and target must have the same users and items, as leave_last_out makes them")
-    columns: list[F64] = []
-    kept: list[I64] = []
-    shown = np.zeros(len(train.items), np.bool_)
+        raise DataError("evaluate_model: train and target must have the same users and items, as evaluation.splits makes them")
+    parts = [_no_part(min(k, len(train.items)))]
     asked = np.flatnonzero(np.diff(target.offsets))
     for first in range(0, len(asked), batch):
-        users = asked[first : first + batch]
-        histories = padded_histories(train, users)
-        relevant = _marks(padded_histories(target, users), len(train.items))
-        seen = _marks(histories, len(train.items))
-        scores = model.score(histories)
-        some = (relevant & ~seen).any(axis=1)
-        columns.append(rank_metrics(scores[some], relevant[some], seen[some], k))
-        shown |= _top(scores[some], seen[some], k)
-        kept.append(users[some])
-    values = np.concatenate([np.zeros((0, 3)), *columns])
-    coverage = float(shown.mean()) if len(shown) else 0.0
-    recall, ndcg, mrr = values.T.copy()
-    return RankingResult(k, np.concatenate([np.zeros(0, np.int64), *kept]), recall, ndcg, mrr, coverage)
+        parts.append(_part(model, train, target, asked[first : first + batch], k))
+    counts = np.cumsum([0, *(len(part.users) for part in parts)])
+    row = np.concatenate([part.row + before for part, before in zip(parts, counts, strict=False)])
+    users, values, lists, item, found = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("users", "values", "lists", "item", "found")
+    )
+    return RankingResult(k, users, *values.T.copy(), lists, row, item, found, len(train.items))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some users of a :class:`RankingResult`."""
+
+    users: I64
+    values: F64
+    """(n, 4): recall, NDCG, reciprocal rank and hit"""
+    lists: I64
+    row: I64
+    item: I64
+    found: F64
+
+
+def _no_part(k: int) -> _Part:
+    nothing = np.zeros(0, np.int64)
+    return _Part(nothing, np.zeros((0, len(METRICS))), np.zeros((0, k), np.int64), nothing, nothing, np.zeros(0))
+
+
+def _part(model: Scorer, train: Interactions, target: Interactions, users: I64, k: int) -> _Part:
+    histories = train.padded(users)
+    relevant = _marks(target.padded(users), len(train.items))
+    seen = _marks(histories, len(train.items))
+    relevant &= ~seen
+    some = relevant.any(axis=1)
+    scores, relevant, seen = model.score(histories)[some], relevant[some], seen[some]
+    values, found = _ranked(scores, relevant, seen, k)
+    row, item = np.nonzero(relevant)
+    hidden = np.where(seen, np.float32(-np.inf), scores)
+    size = min(k, scores.shape[1])
+    lists = best_of_each(hidden, size) if size else np.zeros((len(scores), 0), np.int64)
+    return _Part(users[some], values, lists, row, item, found)
 
 
 def rank_metrics(scores: F32, relevant: Bool, seen: Bool, k: int) -> F64:
-    """(B, I) each, and at least one relevant unseen item a row -> (B, 3): recall@k, NDCG@k and reciprocal rank.
+    """(B, I) each, and at least one relevant unseen item a row -> (B, 4): the ``METRICS``, in their order.
 
     Each is the expectation over a random order of equal scores. Raises ShapeError where a score is not finite.
     """
-    sizes = check({}, ("scores", scores, "B I"), ("relevant", relevant, "B I"), ("seen", seen, "B I"))
+    check({}, ("scores", scores, "B I"), ("relevant", relevant, "B I"), ("seen", seen, "B I"))
+    return _ranked(scores, relevant & ~seen, seen, k)[0]
+
+
+def _ranked(scores: F32, relevant: Bool, seen: Bool, k: int) -> tuple[F64, F64]:
+    """As :func:`rank_metrics`, no relevant item seen -> (B, 4) and (m,) whether each relevant item is among the first k."""
     if not np.isfinite(scores).all():
         raise ShapeError("rank_metrics: every score must be finite, got nan or inf; the model is broken")
-    relevant = relevant & ~seen
     scores = np.where(seen, np.float32(-np.inf), scores)
-    gain, harmonic = _sums(sizes["I"], k)
+    gain, harmonic = _sums(scores.shape[1], k)
     row, column = np.nonzero(relevant)
     own, count = scores[row, column], relevant.sum(axis=1)
     above, equal = np.empty(len(row), np.int64), np.empty(len(row), np.int64)
@@ -144,12 +161,30 @@ def rank_metrics(scores: F32, relevant: Bool, seen: Bool, k: int) -> F64:
         others = scores[row[part]]
         above[part] = (others > own[part, None]).sum(axis=1)
         equal[part] = (others == own[part, None]).sum(axis=1)
-    hit = np.clip((k - above) / equal, 0.0, 1.0)
+    found = np.clip((k - above) / equal, 0.0, 1.0)
     gained = (gain[above + equal] - gain[above]) / equal
     best = gain[np.minimum(count, k)]
-    recall = np.bincount(row, hit, minlength=len(count)) / count
+    recall = np.bincount(row, found, minlength=len(count)) / count
     ndcg = np.bincount(row, gained, minlength=len(count)) / best
-    return np.stack([recall, ndcg, _first_reciprocal(row, above, equal, len(count), harmonic)], axis=1)
+    mrr = _first_reciprocal(row, above, equal, len(count), harmonic)
+    return np.stack([recall, ndcg, mrr, _hit(row, above, equal, len(count), k)], axis=1), found
+
+
+def _hit(row: I64, above: I64, equal: I64, rows: int, k: int) -> F64:
+    """(rows,) the chance that a relevant item is among the first k, from each relevant item's tie.
+
+    One tie a row can lie across the k-th place. That none of its m relevant items is among the s places left, of e equals:
+    C(e-m, s) / C(e, s).
+    """
+    out, missed, met = np.zeros(rows), np.ones(rows), np.zeros(rows)
+    out[row[above + equal <= k]] = 1.0
+    across = np.flatnonzero((above < k) & (above + equal > k))
+    for entry in across.tolist():
+        r, e, s = row[entry], int(equal[entry]), k - int(above[entry])
+        missed[r] *= max(0.0, (e - s - met[r]) / (e - met[r]))
+        met[r] += 1
+    hit: F64 = np.maximum(out, 1 - missed)
+    return hit
 
 
 def _first_reciprocal(row: I64, above: I64, equal: I64, rows: int, harmonic: F64) -> F64:
@@ -184,18 +219,6 @@ def _marks(positions: I64, items: int) -> Bool:
     out = np.zeros((len(positions), items), np.bool_)
     row, column = np.nonzero(positions >= 0)
     out[row, positions[row, column]] = True
-    return out
-
-
-def _top(scores: F32, seen: Bool, k: int) -> Bool:
-    """(I,) True for items among the first k unseen ones of some row."""
-    out = np.zeros(scores.shape[1], np.bool_)
-    k = min(k, scores.shape[1])
-    if not len(scores) or not k:
-        return out
-    hidden = np.where(seen, np.float32(-np.inf), scores)
-    best = np.argpartition(hidden, -k, axis=1)[:, -k:]
-    out[best[np.take_along_axis(~seen, best, axis=1)]] = True
     return out
 
 

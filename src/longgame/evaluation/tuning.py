@@ -68,24 +68,6 @@ class Task:
         return self.validation.select(np.isin(self.validation.user, drawn))
 
 
-def latest(log: Interactions, share: float = 0.1, seed: int = 0) -> tuple[Interactions, Interactions]:
-    """A log without its test events -> train and validation: the latest ``share`` of the events, all users at one moment.
-
-    Events of one moment stay together, so it can be more. Where the whole log is one moment, as in a published split
-    without times, it is a ``share`` of each user's events, drawn by the seed.
-    """
-    order = np.sort(log.at)
-    bound = order[len(order) - max(1, int(share * len(order)))] if len(order) else 0
-    late = log.at >= bound
-    if late.all():
-        draw = derive(seed, "tune", "validation").permutation(len(log))
-        place = np.lexsort((draw, log.user))  # rows by user, in a drawn order within each
-        rank = np.empty(len(log), np.int64)
-        rank[place] = np.arange(len(log)) - np.repeat(log.offsets[:-1], np.diff(log.offsets))
-        late = rank < np.floor(share * np.repeat(np.diff(log.offsets), np.diff(log.offsets)))
-    return log.select(~late), log.select(late)
-
-
 @dataclass(frozen=True)
 class Budget:
     """How long to search, over all calls on the same task together. A trial under way is not cut short."""

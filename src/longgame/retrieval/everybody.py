@@ -33,7 +33,7 @@ def top_unseen(score: Score, log: Interactions, n: int, users: I64 | None = None
         scores = score(histories)
         row, step = np.nonzero(histories >= 0)
         scores[row, histories[row, step]] = -np.inf
-        out[first : first + batch] = _best(scores, found)
+        out[first : first + batch] = best_of_each(scores, found)
 
     if found:
         firsts = range(0, len(users), batch)
@@ -46,7 +46,7 @@ def top_unseen(score: Score, log: Interactions, n: int, users: I64 | None = None
     return out
 
 
-def _best(scores: F32, n: int) -> I64:
+def best_of_each(scores: F32, n: int) -> I64:
     """(B, I) -> (B, n) positions of the largest, best first, ties by position; -1 for those that are -inf."""
     size = scores.shape[1]
     cut = np.partition(scores, size - n, axis=1)[:, size - n]

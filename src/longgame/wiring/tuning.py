@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from longgame.arrays import Interactions
 from longgame.errors import ConfigError, LonggameError, MissingExtra
-from longgame.evaluation.ranking import leave_last_out
-from longgame.evaluation.tuning import Budget, Metric, Task, Trial, Tuned, latest, tune_all
+from longgame.evaluation.splits import Cut
+from longgame.evaluation.tuning import Budget, Metric, Task, Trial, Tuned, tune_all
 from longgame.models import MODELS
 from longgame.settings import Settings
-from longgame.types import microseconds
 from longgame.wiring.configs import plain, write_tuned
 from longgame.wiring.tracking import Track
 from longgame.wiring.training import Say
@@ -41,38 +39,11 @@ class TuneReport:
         return max(0.0, spent - 60 * self.budget.minutes) if self.budget.minutes is not None else 0.0
 
 
-@dataclass(frozen=True)
-class Split:
-    """Which events are for validation and which are set aside for a test."""
-
-    kind: str = "last"
-    """last: each user's last event is test, the one before validation. time: test is what lies at or after ``at``,
-    validation the latest tenth of the rest."""
-    at: datetime | None = None
-    """Of a split in time; None: where the latest tenth of the events begins."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("last", "time"):
-            raise ConfigError(f"tune: the split must be last or time, got {self.kind!r}")
-        if self.at is not None and self.kind == "last":
-            raise ConfigError("tune: --at goes with --split time; add it, or leave --at out")
-
-    def parts(self, log: Interactions, seed: int) -> tuple[Interactions, Interactions]:
-        """Train and validation."""
-        if self.kind == "last":
-            return leave_last_out(log)[:2]
-        known = latest(log)[0] if self.at is None else log.select(log.at < microseconds(self.at))
-        return latest(known, seed=seed)
-
-    def __str__(self) -> str:
-        return "each user's last event" if self.kind == "last" else f"events from {self.at or 'the latest tenth'} on"
-
-
 def tune(
     ws: Workspace,
     names: Sequence[str],
     budget: Budget,
-    split: Split = Split(),
+    cut: Cut = Cut(),  # noqa: B008 - frozen
     k: int = 10,
     metric: Metric = "ndcg",
     say: Say = lambda line: None,
@@ -84,9 +55,10 @@ def tune(
     """
     settings, text = ws.settings, ws.text()
     seed, folder = settings.policy.seed, Path(settings.data.folder)
-    train, validation = split.parts(ws.interactions(text), seed)
+    split = cut.split(ws.interactions(text), seed)
+    train, validation = split.train, split.validation
     task = Task(train, validation, text.vectors, k, metric)
-    say(f"{len(train):,} events to learn from, {len(validation):,} to judge by; set aside for a test: {split}")
+    say(f"{len(train):,} events to learn from, {len(validation):,} to judge by; set aside for a test: {cut}")
     best = dict[str, float]()
 
     def watch(name: str, trial: Trial) -> None:
@@ -104,7 +76,7 @@ def tune(
     failed = {name: result for name, result in found.items() if isinstance(result, LonggameError)}
     if not tuned:
         raise next(iter(failed.values()))
-    on = {"split": str(split), "train": len(train), "validation": len(validation), "users": int(judged(task, seed))}
+    on = {"split": str(cut), "train": len(train), "validation": len(validation), "users": int(judged(task, seed))}
     file = write_tuned(folder, {name: entry(result, task, on) for name, result in tuned.items()})
     return TuneReport(tuned, {name: str(error) for name, error in failed.items()}, file, budget)
 
