@@ -1,17 +1,19 @@
-"""The ranking table: every model beside popularity, item-kNN and EASE, on held-out events, with intervals.
+"""The honest table of one data set: every recommender beside popularity, recency item-kNN and EASE, tuned, tested, with errors.
 
-    python benchmarks/ranking.py --data PATH [--seeds 3] [--minutes 15] [--workers 2] [--json FILE]
+    python benchmarks/ranking.py --data PATH [--models …] [--seeds 3] [--minutes M] [--k 10] [--out FOLDER]
 
-PATH is anything ``longgame.datasets`` reads; without it, ``ml100k`` under ``$LONGGAME_DATA`` or ``../shared/data``.
-Per user in order of time the last event is the test, the one before the validation; all unseen items are ranked.
-Every choice is made on the validation events; then each model is fitted on all but the test events and judged once.
+PATH is anything ``longgame.datasets`` reads; without it, ``ml100k`` under ``$LONGGAME_DATA`` or ``../shared/data``. Where the
+log has times, the last event of each user is the test and the one before it the validation; a published split without
+times (adjacency lists) is taken as it is, and models that read order are left out. All unseen items are ranked.
 
-The learned policy is REINFORCE with the top-K correction, started from the supervised network of its seed and trained
-on the same log: what a user rated 4 or more counts 1 (where nothing is rated there is nothing to learn, and no such
-row), and the policy that chose it is the supervised softmax of another seed. "liked" is NDCG@10 over the test events
-that count.
+Configurations are searched on the validation events alone, for ``--minutes``, by ``evaluation.tuning``; then each model
+is fitted on all but the test events and judged once, with ``--seeds`` seeds where there is randomness in it. Beside the
+models named stand: an ensemble of the tuned ones; the sequence model without its texts, in a paired test; and a second
+table in which a tenth of the items is held out of training altogether. ``--until`` bounds the whole: further seeds are
+begun only before it.
 
-Training stops adding seeds when ``--minutes`` are over, and says so.
+Out come ``ranking.json``, ``ranking.html`` and ``ranking.md`` (and ``cold.…``) in ``--out``, where runs and searches are
+kept as well: the same command goes on where it was stopped. Begin in a new folder after changing a model's code.
 """
 
 # ruff: noqa: E402
@@ -25,343 +27,250 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before numpy loads:
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
-from functools import partial
-from itertools import islice, product
-from multiprocessing import get_context
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
 from longgame.arrays import Interactions
-from longgame.artefacts import Arrays
-from longgame.datasets import open_source
-from longgame.datasets.report import Report
-from longgame.evaluation.intervals import Estimate
-from longgame.evaluation.ranking import (
-    RankingResult,
-    Scorer,
-    difference,
-    evaluate_model,
-    leave_last_out,
-    over_runs,
-    together,
-)
-from longgame.language import HashingModel, MiniLM, understand
-from longgame.learning.organic import PolicyScorer, actions, organic_batches
-from longgame.models import Ease, EaseConfig, ItemKNN, ItemKNNConfig, Popularity, PopularityConfig
-from longgame.models.sequence import SequenceConfig, SequenceModel
-from longgame.rng import derive
-from longgame.slate import Exploration
-from longgame.types import F32, Event, Item, Objective
+from longgame.errors import LonggameError
+from longgame.evaluation.compare import BASELINES, About, compare
+from longgame.evaluation.report import markdown, page
+from longgame.evaluation.runs import Bench, Entry, Run, Runs, Workers, run_all
+from longgame.evaluation.splits import Cut, Split, without_items
+from longgame.evaluation.table import RankingTable
+from longgame.evaluation.tuning import Budget, Task, Tuned, tune_all
+from longgame.language import VectorCache
+from longgame.models import MODELS
+from longgame.types import I64
+from longgame.wiring.configs import Configs, plain
+from longgame.wiring.reading import Known, read
+from longgame.wiring.workspace import one_thread
 
-K = 10
-JUDGES = 3000
-"""Users on whom a choice is made, at most."""
-STEP = 50
-"""Updates of the policy between two looks at the validation events."""
+ORDERED = ("sequence", "gru4rec", "youtube")
+"""Models that read the order of events, which a published split without times has not."""
+RATED = ("svd", "svd-plus-plus", "time-factors")
+"""Models that predict ratings, which need some that differ."""
+MEMBERS = ("sequence", "item-knn", "ease", "als", "slim", "user-knn")
+"""Of the large ensemble; what a member is worth is learned, and who is worth nothing is dropped."""
+COLD = ("popularity", "item-knn", "content", "sequence")
+"""Of the table with items held out, beside the ensembles."""
 
 
 @dataclass(frozen=True)
-class Data:
-    """A log cut in three, and the text vectors of its items."""
+class Plan:
+    """What is compared on one data set."""
 
-    train: Interactions
-    validation: Interactions
-    test: Interactions
-    features: F32
-    liked: float
-    """Value from which an event counts."""
-
-    @property
-    def before(self) -> Interactions:
-        """All but the test events."""
-        return together(self.train, self.validation)
+    known: Known
+    split: Split
+    models: tuple[str, ...]
+    k: int
+    seeds: int
+    out: Path
+    workers: Workers
+    until: float
+    """Of ``time.perf_counter``: no further seed is begun after it."""
 
 
-@dataclass(frozen=True)
-class PolicyChoice:
-    """How the policy learns from the log."""
-
-    learning_rate: float
-    discount: float
-    """Of rewards a day later."""
-    updates: int = 300
-    """The most; tuning looks every ``STEP`` updates and keeps the best of those looks."""
-
-
-@dataclass
-class Row:
-    """One line of the table."""
-
-    name: str
-    runs: list[RankingResult]
-    liked: list[RankingResult]
-    seconds: float
-    chosen: dict[str, Any] = field(default_factory=dict)
+def fits(name: str, log: Interactions) -> str:
+    """Why a model cannot say anything on this log; empty where it can."""
+    longest = np.diff(log.offsets).max(initial=0)
+    if name in ORDERED and longest > 1 and len(np.unique(log.at)) <= 10:
+        return "the log has no times, so no order"
+    if name in RATED and len(np.unique(log.value)) < 2:
+        return "nothing is rated"
+    return ""
 
 
-def read(path: Path) -> Data:
-    """The log at ``path`` and what the encoder makes of its items."""
-    records = list(open_source(path).read(Report()))
-    items = {r.id: r for r in records if isinstance(r, Item)}
-    log = Interactions.of((r for r in records if isinstance(r, Event)), tuple(items))
-    encoder = MiniLM() if MiniLM.installed() else HashingModel()
-    start = time.perf_counter()
-    features = understand(items.values(), encoder).vectors
-    print(f"{path.name}: {len(log.users):,} users, {len(items):,} items, {len(log):,} events;", end=" ")
-    print(f"texts by {encoder.name} in {time.perf_counter() - start:.0f} s", flush=True)
-    liked = 4.0 if np.unique(log.value).size > 1 else -np.inf
-    return Data(*leave_last_out(log), features, liked)
-
-
-def some(target: Interactions, most: int = JUDGES) -> Interactions:
-    """The events of ``most`` users, drawn once and for all."""
-    chosen = derive(0, "judges").permutation(len(target.users)) < most
-    return target.select(chosen[target.user])
-
-
-def tune(name: str, candidates: Iterable[Any], make: Callable[[Any], Scorer], data: Data) -> Any:
-    """The candidate with the best NDCG@10 on validation events."""
-    target = some(data.validation)
-    found = [(float(evaluate_model(make(c), data.train, target, K).ndcg.mean()), c) for c in candidates]
-    best = max(found, key=lambda pair: pair[0])
-    print(f"  {name}: {best[1]}, validation NDCG@{K} {best[0]:.4f} (of {len(found)} tried)", flush=True)
-    return best[1]
-
-
-def fit(model: Any, log: Interactions, features: F32) -> Any:
-    model.fit(log, features)
-    return model
-
-
-def judged(name: str, scorers: Sequence[Scorer], data: Data, started: float, chosen: dict[str, Any]) -> Row:
-    """Each scorer (a seed) on the test events."""
-    seconds = time.perf_counter() - started
-    runs = [evaluate_model(s, data.before, data.test, K) for s in scorers]
-    good = data.test.select(data.test.value >= data.liked)
-    row = Row(name, runs, [evaluate_model(s, data.before, good, K) for s in scorers], seconds, chosen)
-    print(line(row), flush=True)
-    return row
-
-
-def baselines(data: Data) -> list[Row]:
-    """Popularity, item-kNN, EASE as in the paper, EASE whose history fades."""
-    rows, large = [], len(data.train.items) > 5000
-    started = time.perf_counter()
-
-    def add(name: str, config: Any, make: Callable[[Any], Any]) -> None:
-        rows.append(judged(name, [fit(make(config), data.before, data.features)], data, started, asdict(config)))
-
-    def fresh(make: Callable[[Any], Any], config: Any) -> Scorer:
-        return fit(make(config), data.train, data.features)  # type: ignore[no-any-return]
-
-    popular = tune("popularity", map(PopularityConfig, (0, 7, 30, 90)), partial(fresh, Popularity), data)
-    add("popularity", popular, Popularity)
-
-    started = time.perf_counter()
-    shape = product((50, 200), (1.0, 2.0, 4.0), (2.0, 8.0, 32.0), (0.25, 0.5, 1.0), (1.0, 3.0))
-    if large:
-        shape = product((200,), (2.0, 4.0), (2.0, 8.0), (0.5, 1.0), (1.0, 5.0))
-    near = tune("item-knn", (ItemKNNConfig(*s) for s in shape), partial(fresh, ItemKNN), data)
-    add("item-kNN, recent history", near, ItemKNN)
-
-    started = time.perf_counter()
-    penalties = (200.0, 500.0) if large else (20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
-    fitted = {p: fit(Ease(EaseConfig(p)), data.train, data.features).state_dict() for p in penalties}
-
-    def linear(config: EaseConfig) -> Scorer:
-        model = Ease(config)
-        model.load_state_dict(fitted[config.penalty])
-        return model
-
-    plain = tune("ease", map(EaseConfig, penalties), linear, data)
-    fading = tune("ease, fading", (EaseConfig(p, h) for p in penalties for h in (2.0, 4.0, 8.0, 16.0, 32.0)), linear, data)
-    add("EASE", plain, Ease)
-    started = time.perf_counter()
-    add("EASE, fading history", fading, Ease)
-    return rows
-
-
-def train_network(config: SequenceConfig, log: Interactions, features: F32) -> tuple[Arrays, int]:
-    """In a process of its own: the fitted arrays and the passes that were best."""
-    import torch
-
-    torch.set_num_threads(1)
-    model = SequenceModel(config)
-    model.fit(log, features)
-    return model.state_dict(), model.best_epoch
-
-
-def network(config: SequenceConfig, arrays: Arrays) -> SequenceModel:
-    model = SequenceModel(config)
-    model.load_state_dict(arrays)
-    return model
-
-
-def train_policy(
-    choice: PolicyChoice, config: SequenceConfig, start: Arrays, behaviour: Arrays, data: Data, tuning: bool
-) -> tuple[PolicyChoice, float, PolicyScorer]:
-    """REINFORCE from ``start`` on a log whose behaviour is estimated by ``behaviour``, in a process of its own.
-
-    When tuning, on the training events, keeping the number of updates with the best NDCG@10 over the validation events
-    that count; else ``choice.updates`` on all but the test events.
-    """
-    import torch
-
-    torch.set_num_threads(1)
-    model, other = network(config, start), network(config, behaviour)
-    vectors = model.item_vectors(data.features)
-    objective = Objective({"rating": 1.0}, discount=choice.discount, floor={"rating": data.liked}, window=timedelta(hours=1))
-    acted = actions(data.train if tuning else data.before, objective)
-    learner = Reinforce(
-        ReinforceConfig(
-            config.network(), choice.learning_rate, top_k=K, explore=Exploration(1.0, 0.01), seed=config.seed,
-            discount_future=choice.discount > 0,
-        ),
-        model.network_arrays(),
-    )  # fmt: skip
-    target = some(data.validation.select(data.validation.value >= data.liked))
-
-    def look() -> tuple[float, PolicyScorer]:
-        scorer = PolicyScorer(learner.policy, vectors, config.steps)
-        return (float(evaluate_model(scorer, data.train, target, K).ndcg.mean()) if tuning else 0.0), scorer
-
-    best, kept, at = -1.0, look()[1], 0
-    stream = (
-        batch
-        for epoch in range(100)
-        for batch in organic_batches(
-            acted, vectors, other, config.steps, 128, derive(config.seed, "policy", str(epoch)), sample=1024
-        )
-    )
-    for number, batch in enumerate(islice(stream, choice.updates), 1):
-        learner.update(batch)
-        if tuning and number % STEP == 0:
-            value, scorer = look()
-            if value > best:
-                best, kept, at = value, scorer, number
-    return (replace(choice, updates=at), best, kept) if tuning else (choice, 0.0, look()[1])
-
-
-def learned(data: Data, seeds: int, until: float, workers: int) -> list[Row]:
-    """The supervised network and the policy that starts from it, a process a seed."""
-    config = SequenceConfig()
-    before, configs = data.before, [replace(config, seed=seed) for seed in range(seeds)]
-    started = time.perf_counter()
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        supervised: list[tuple[Arrays, int]] = []
-        while len(supervised) < seeds and (not supervised or time.perf_counter() < until):
-            wave = configs[len(supervised) : len(supervised) + workers]
-            supervised += pool.map(partial(train_network, log=before, features=data.features), wave)
-        if len(supervised) < seeds:
-            print(f"  out of time: {len(supervised)} seeds of {seeds}")
-        models = [network(c, arrays) for c, (arrays, _) in zip(configs, supervised, strict=False)]
-        chosen = {**asdict(config), "best_epoch": [epoch for _, epoch in supervised]}
-        rows = [judged("supervised network", models, data, started, chosen)]
-        if data.liked == -np.inf:
-            print("  nothing is rated, so no event is worth more than another: no policy is learned")
-            return rows
-        started = time.perf_counter()
-        # Trained for so many passes as the others and not until the validation events are ranked best: a start chosen by
-        # the events that judge it could only get worse.
-        passes = int(np.median([epoch for _, epoch in supervised]))
-        start = pool.submit(
-            train_network, replace(config, epochs=max(passes, 1), patience=0), data.train, data.features
-        ).result()[0]
-        choices = [PolicyChoice(*c) for c in product((3e-5, 1e-4, 3e-4), (0.0, 0.5))]
-        tuned = list(
-            pool.map(partial(train_policy, config=config, start=start, behaviour=start, data=data, tuning=True), choices)
-        )
-        base = float(evaluate_model(network(config, start), data.train, some(_liked(data)), K).ndcg.mean())
-        choice, value, _ = max(tuned, key=lambda t: t[1])
-        for candidate, reached, _ in tuned:
-            print(f"    {candidate}: {reached:.4f}")
-        print(f"  policy: {choice}, validation NDCG@{K} liked {value:.4f}, at the start {base:.4f}", flush=True)
-        again = [
-            pool.submit(train_policy, choice, c, arrays, supervised[(i + 1) % len(supervised)][0], data, False)
-            for i, (c, (arrays, _)) in enumerate(zip(configs, supervised, strict=False))
-        ]
-        rows.append(judged("learned policy (REINFORCE)", [f.result()[2] for f in again], data, started, asdict(choice)))
-    return rows
-
-
-def _liked(data: Data) -> Interactions:
-    return data.validation.select(data.validation.value >= data.liked)
-
-
-HEADER = f"""| model | Recall@{K} | NDCG@{K} | MRR | coverage@{K} | NDCG@{K} liked | seeds |
-|---|---|---|---|---|---|---|"""
-
-
-def cell(runs: Sequence[RankingResult], metric: Any) -> tuple[Estimate, float]:
-    seeds = over_runs(runs, metric, derive(0, "bootstrap", metric))
-    return seeds.estimate, seeds.spread
-
-
-def line(row: Row) -> str:
-    """A row of the table: the mean, its interval over users and, for several seeds, the spread between them."""
-    cells = []
-    for runs, metric in ((row.runs, "recall"), (row.runs, "ndcg"), (row.runs, "mrr"), (row.liked, "ndcg")):
-        estimate, spread = cell(runs, metric)
-        between = f" ± {spread:.4f}" if len(runs) > 1 else ""
-        cells.append(f"{estimate}{between}")
-    cells.insert(3, f"{np.mean([run.coverage for run in row.runs]):.3f}")
-    return f"| {row.name} | " + " | ".join(cells) + f" | {len(row.runs)} |"
-
-
-def compare(rows: Sequence[Row]) -> list[str]:
-    """The network against the best baseline, the policy against the network; paired over users, seeds averaged."""
+def chosen(said: str, log: Interactions) -> tuple[str, ...]:
+    names = list(MODELS) if said == "all" else [name.strip() for name in said.split(",") if name.strip()]
+    if unknown := set(names) - MODELS.keys():
+        raise SystemExit(f"--models: there is no {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}, and all")
     out = []
-    plain, deep = rows[:4], rows[4:]
-    best = max(plain, key=lambda row: float(row.runs[0].ndcg.mean()))
-    for first, second in zip(deep, (best, deep[0]), strict=False):
-        gaps = [mean(first.runs), mean(second.runs)], [mean(first.liked), mean(second.liked)]
-        for label, (one, two) in zip((f"NDCG@{K}", f"NDCG@{K} liked"), gaps, strict=True):
-            gap = difference(one, two, "ndcg", derive(0, "difference"))
-            out.append(f"{first.name} less {second.name}: {label} {gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]")
+    for name in dict.fromkeys((*BASELINES, *names)):
+        if why := fits(name, log):
+            print(f"  {name} is left out: {why}", flush=True)
+        else:
+            out.append(name)
+    return tuple(out)
+
+
+def tuned(plan: Plan, minutes: float) -> dict[str, Mapping[str, Any]]:
+    """Model -> fields found on the validation events. Those trained by passes are searched only where a trial fits."""
+    names = [name for name in plan.models if getattr(MODELS[name].load()[0], "SPACE", {})]
+    quick = [name for name in names if not MODELS[name].passes]
+    slow = [name for name in names if MODELS[name].passes]
+    task = Task(plan.split.train, plan.split.validation, plan.known.features, plan.k)
+    out: dict[str, Mapping[str, Any]] = {}
+    left = minutes
+    for some, part in ((quick, 0.6 if slow else 1.0), (slow, 1.0)):
+        if not some or left <= 0:
+            continue
+        found = tune_all(some, task, Budget(minutes=max(left * part, 1e-3)), folder=plan.out / "tuning")
+        for name, result in found.items():
+            if not isinstance(result, Tuned):
+                print(f"  {name} was not tuned: {result}")
+                continue
+            left -= result.seconds / 60
+            out[name] = result.values
+            gain = f"{result.default:.4f} -> " if result.default is not None else ""
+            print(
+                f"  tuned {name}: NDCG@{plan.k} {gain}{result.value:.4f}, {len(result.trials)} trials, {result.values}",
+                flush=True,
+            )
     return out
 
 
-def mean(runs: Sequence[RankingResult]) -> RankingResult:
-    """Each user's mean over the seeds."""
-    recall, ndcg, mrr = (np.mean([run.column(m) for run in runs], axis=0) for m in ("recall", "ndcg", "mrr"))
-    return RankingResult(runs[0].k, runs[0].users, recall, ndcg, mrr, float(np.mean([run.coverage for run in runs])))
+def entries(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
+    """The models named, and what stands beside them."""
+    configs = Configs(found)
+    out = []
+    for name in plan.models:
+        if name == "ensemble":
+            continue
+        baseline = name in BASELINES
+        out.append(Entry(name, name, MODELS[name].title, configs.config(name), plan.seeds, baseline))
+        if name == "sequence" and plan.known.features.any():
+            out.append(Entry("sequence-no-text", name, "the same without texts", configs.config(name), plan.seeds, text="none"))
+        if name == "content" and plan.known.words is not None:
+            config = configs.config(name)
+            out.append(Entry("content-words", name, "word vectors near the history's", config, text="words"))
+    if "ensemble" in plan.models:
+        members = tuple(name for name in MEMBERS if name in plan.models)
+        small = tuple(name for name in ("sequence", "item-knn") if name in plan.models)
+        for name, some in (("ensemble-small", small), ("ensemble", members)):
+            if len(some) > 1 and (name == "ensemble" or len(members) > len(some)):
+                config = configs.config("ensemble", members=some)
+                out.append(Entry(name, "ensemble", " + ".join(some), config, plan.seeds))
+    return out
 
 
-def main() -> None:
+def fitted(plan: Plan, bench: Bench, wanted: Sequence[Entry]) -> Runs:
+    """All entries with one seed; then with more, one after the other, while there is time."""
+
+    def told(entry: Entry, seed: int, run: Run | LonggameError) -> None:
+        if isinstance(run, LonggameError):
+            print(f"  {entry.name}: {run}", flush=True)
+        else:
+            figures = f"recall {run.result.recall.mean():.4f}, NDCG {run.result.ndcg.mean():.4f}"
+            print(f"  {entry.name}, seed {seed}: {figures}, {run.seconds:.0f} s, {run.numbers:,} numbers", flush=True)
+
+    runs = run_all(bench, some_seeds(wanted, 1), plan.workers, told)
+    for seeds in range(2, plan.seeds + 1):
+        if time.perf_counter() > plan.until:
+            print(f"  out of time: {seeds - 1} seeds of {plan.seeds}", flush=True)
+            break
+        again = [entry for entry in some_seeds(wanted, seeds) if not isinstance(runs[entry.name], LonggameError)]
+        more = run_all(bench, again, plan.workers, lambda e, s, r, n=seeds: told(e, s, r) if s == n - 1 else None)  # type: ignore[misc]
+        runs = {**runs, **more}
+    return runs
+
+
+def some_seeds(wanted: Sequence[Entry], seeds: int) -> list[Entry]:
+    return [replace(entry, seeds=seeds) for entry in wanted]
+
+
+def written(table: RankingTable, out: Path, name: str, more: Mapping[str, Any]) -> None:
+    """The table as JSON, HTML and Markdown."""
+    content = plain({**table.to_json(), **more})
+    (out / f"{name}.json").write_text(json.dumps(content, indent=1, default=str), "utf-8")
+    (out / f"{name}.html").write_text(page(table), "utf-8")
+    (out / f"{name}.md").write_text(markdown(table), "utf-8")
+    print("\n" + markdown(table), flush=True)
+
+
+def cold(plan: Plan, wanted: Sequence[Entry], share: float = 0.1) -> None:
+    """The table with a tenth of the items held out, and how the new ones fare beside the others."""
+    split, new = without_items(plan.split, share)
+    bench = Bench(split, plan.known.features, plan.k, plan.known.words, plan.out / "runs")
+    some = [entry for entry in wanted if entry.name in COLD or entry.kind == "ensemble"]
+    some += [
+        Entry(
+            f"{entry.name}-lifted",
+            entry.kind,
+            f"{entry.title}, new items by their texts",
+            entry.config,
+            entry.seeds,
+            lifted=True,
+        )
+        for entry in wanted
+        if entry.name in ("item-knn", "sequence")
+    ]
+    runs = fitted(plan, bench, some)
+    table = compare(bench, some, runs, about(plan.known))
+    ratios = {name: ratio(found, new) for name, found in runs.items() if not isinstance(found, LonggameError)}
+    written(table, plan.out, "cold", {"cold": ratios})
+    for name, (warm, fresh) in ratios.items():
+        print(f"  {name}: recall@{plan.k} of known items {warm:.4f}, of new ones {fresh:.4f}: {fresh / max(warm, 1e-9):.0%}")
+
+
+def ratio(runs: Sequence[Run], new: I64) -> tuple[float, float]:
+    """Recall of held-out events on known items and on new ones, all items being ranked together."""
+    parts = []
+    for fresh in (False, True):
+        parts.append(float(np.mean([run.result.found[np.isin(run.result.item, new) == fresh].mean() for run in runs])))
+    return parts[0], parts[1]
+
+
+def about(known: Known) -> About:
+    return About(known.name, known.groups, known.mix)
+
+
+def split_of(known: Known, said: str | None, at: str | None) -> Split:
+    """As asked; else by the published split where there are no times, and each user's last event where there are."""
+    moments = np.unique(known.log.at)
+    if said is None and at is None and len(moments) <= 10:
+        return Cut("time", datetime.fromtimestamp(int(moments[-1]) / 1e6, UTC)).split(known.log)
+    when = datetime.fromisoformat(at).replace(tzinfo=UTC) if at else None
+    return Cut(said or ("time" if at else "leave-one-out"), when).split(known.log)
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("LONGGAME_DATA", "../shared/data")) / "ml100k")
+    parser.add_argument("--models", default="all", help="names by commas, or all; the baselines come unasked")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=15)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--minutes", type=float, default=15, help="of search on the validation events")
+    parser.add_argument("--until", type=float, default=60, help="minutes after which no further seed is begun")
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--split", choices=("leave-one-out", "time"))
+    parser.add_argument("--at", help="with --split time: where the test begins")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--no-cold", action="store_true", help="leave out the table with items held out")
+    parser.add_argument("--out", type=Path, help="folder for results and for what was done already")
     asked = parser.parse_args()
     if not asked.data.exists():
         raise SystemExit(f"{asked.data}: there is no such data; say where it is with --data or LONGGAME_DATA")
+    return asked
+
+
+def main() -> None:
+    asked = arguments()
+    one_thread()
     started = time.perf_counter()
-    data = read(asked.data)
-    rows = baselines(data)
-    rows += learned(data, asked.seeds, started + 60 * asked.minutes / 2, asked.workers)
-    print("\n" + HEADER, *map(line, rows), "", *compare(rows), sep="\n")
-    print(f"\n{len(rows[0].runs[0].users):,} users; {(time.perf_counter() - started) / 60:.1f} minutes")
-    if asked.json:
-        asked.json.write_text(json.dumps({row.name: report(row) for row in rows}, indent=1, default=str), "utf-8")
-
-
-def report(row: Row) -> dict[str, Any]:
-    """A row as JSON."""
-    out: dict[str, Any] = {"config": row.chosen, "seconds": row.seconds, "seeds": len(row.runs)}
-    for metric in ("recall", "ndcg", "mrr"):
-        estimate, spread = cell(row.runs, metric)
-        out[metric] = {**asdict(estimate), "spread": spread}
-    out["coverage"] = float(np.mean([run.coverage for run in row.runs]))
-    return out
+    out = asked.out or Path("ranking") / asked.data.name
+    out.mkdir(parents=True, exist_ok=True)
+    known = read(asked.data, cache=VectorCache(out / "vectors"), say=print, words=True)
+    split = split_of(known, asked.split, asked.at)
+    counts = ", ".join(
+        f"{len(part):,} to {what}"
+        for part, what in ((split.train, "learn from"), (split.validation, "choose by"), (split.test, "test"))
+    )
+    print(f"{split.label}: {counts}")
+    names = chosen(asked.models, split.before)
+    plan = Plan(known, split, names, asked.k, asked.seeds, out, Workers(asked.workers, one_thread), started + 60 * asked.until)
+    found = tuned(plan, asked.minutes)
+    wanted = entries(plan, found)
+    bench = Bench(split, known.features, plan.k, known.words, out / "runs")
+    runs = fitted(plan, bench, wanted)
+    table = compare(bench, wanted, runs, about(known), [("sequence", "sequence-no-text")])
+    written(table, out, "ranking", {"tuned": found, "encoder": known.encoder})
+    if known.features.any() and not asked.no_cold:
+        cold(plan, wanted)
+    print(f"{(time.perf_counter() - started) / 60:.1f} minutes; written to {out}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from longgame.arrays import Batch, State
+from longgame.arrays import Batch, Interactions, State
 from longgame.language import Features
 from longgame.learning.batches import Trajectories, trajectories
 from longgame.learning.join import Join, Joined
@@ -33,6 +33,16 @@ def at(hours: float) -> datetime:
 
 def ids(n: int) -> tuple[ItemId, ...]:
     return tuple(ItemId(f"i{row}") for row in range(n))
+
+
+def log_of(histories: Sequence[Sequence[int]], items: int, at: Sequence[int] | None = None) -> Interactions:
+    """A log of these histories of item positions; times are the places in it unless ``at`` says them."""
+    offsets = np.concatenate([[0], np.cumsum([len(h) for h in histories])]).astype(np.int64)
+    item = np.array([i for h in histories for i in h], np.int64)
+    when = np.arange(len(item), dtype=np.int64) if at is None else np.asarray(at, np.int64)
+    users = tuple(UserId(f"u{u}") for u in range(len(histories)))
+    ids = tuple(ItemId(f"i{i}") for i in range(items))
+    return Interactions(users, ids, offsets, item, when, np.ones(len(item), np.float32))
 
 
 def features(n: int = 7, width: int = D, seed: int = 0) -> Features:

@@ -9,8 +9,8 @@ from longgame.arrays import Interactions, State
 from longgame.errors import ArtefactError, ConfigError, ShapeError
 from longgame.evaluation.ranking import evaluate_model
 from longgame.evaluation.splits import leave_last_out, together
-from longgame.models import Popularity
-from longgame.models.sequence import SequenceConfig, SequenceModel, _backward
+from longgame.models import Popularity, softmax
+from longgame.models.sequence import SequenceConfig, SequenceModel
 from longgame.models.windows import batches, held_out, sequences
 from longgame.types import ItemId, UserId
 
@@ -126,15 +126,13 @@ def test_stopping_early_keeps_the_best_pass(fitted):
 
 
 def test_the_loss_and_its_gradient_are_those_of_cross_entropy(monkeypatch):
-    from longgame.models import sequence
-
-    monkeypatch.setattr(sequence, "_SLICE", 14)  # two rows at a time
+    monkeypatch.setattr(softmax, "_SLICE", 14)  # two rows at a time
     generator = torch.Generator().manual_seed(0)
     shapes = ((5, 3), (7, 3), (7,))
     ours = [torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes]
     theirs = [value.detach().clone().requires_grad_() for value in ours]
     target = torch.tensor([0, 6, 2, 2, 5])
-    loss = _backward(ours[0], ours[1], ours[2], target)
+    loss = softmax.backward(ours[0], ours[1], ours[2], target)
     wanted = torch.nn.functional.cross_entropy(theirs[0] @ theirs[1].T + theirs[2], target)
     wanted.backward()
     assert loss / 5 == pytest.approx(float(wanted.detach()), rel=1e-5)

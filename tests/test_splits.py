@@ -6,26 +6,18 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from longgame.arrays import Interactions
 from longgame.errors import ConfigError, DataError
 from longgame.evaluation.splits import Cut, latest, leave_last_out, together, without_items
-from longgame.types import ItemId, UserId
+from tests.kit import log_of
 
 DAY = 86_400_000_000
 
 
-def log_of(histories, items, at=None):
-    offsets = np.concatenate([[0], np.cumsum([len(h) for h in histories])]).astype(np.int64)
-    item = np.array([i for h in histories for i in h], np.int64)
-    when = np.arange(len(item), dtype=np.int64) if at is None else np.asarray(at, np.int64)
-    users = tuple(UserId(f"u{u}") for u in range(len(histories)))
-    ids = tuple(ItemId(f"i{i}") for i in range(items))
-    return Interactions(users, ids, offsets, item, when, np.ones(len(item), np.float32))
-
-
 def many(users=40, length=10, items=30):
     rng = np.random.default_rng(5)
-    return log_of(rng.integers(0, items, (users, length)).tolist(), items, at=np.tile(np.arange(length), users) * DAY)
+    return log_of(
+        rng.integers(0, items, (users, length)).tolist(), items, at=(np.tile(np.arange(length), users) * DAY).tolist()
+    )
 
 
 def test_leave_last_out_goes_by_each_users_own_time():

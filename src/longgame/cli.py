@@ -42,6 +42,7 @@ app = typer.Typer(
 GROUPS = (
     ("config", config.app),
     ("data", data.app),
+    ("evaluate", evaluating.app),
 )
 """Groups of commands: one line registers each."""
 
@@ -51,7 +52,6 @@ COMMANDS = (
     ("understand", understand.understand),
     ("train", training.train),
     ("tune", tuning.tune),
-    ("evaluate", evaluating.evaluate),
     ("simulate", worlds.simulate),
     ("serve", serving.serve),
     ("demo", worlds.demo),

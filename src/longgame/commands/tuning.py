@@ -20,9 +20,7 @@ def tune(
     trials: Annotated[int | None, typer.Option(min=1, help="Configurations of each model, at most.")] = None,
     k: Annotated[int, typer.Option(min=1, help="Length of the ranking.")] = 10,
     metric: Annotated[str, typer.Option(help="ndcg, recall or mrr.")] = "ndcg",
-    split: Annotated[
-        str, typer.Option(help="leave-one-out: each user's last; time: the latest.")
-    ] = "leave-one-out",
+    split: Annotated[str, typer.Option(help="leave-one-out: each user's last; time: the latest.")] = "leave-one-out",
     at: Annotated[str | None, typer.Option(help="With --split time: where the test begins, as in 2024-03-01.")] = None,
     track: Annotated[str | None, typer.Option(help="tensorboard, wandb, or both by a comma.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

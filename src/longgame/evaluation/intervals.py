@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -43,6 +44,71 @@ def bootstrap(values: F64, rng: np.random.Generator, confidence: float = 0.95, d
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Estimate(float(values.mean()), float(low), float(high), n, float(n))
+
+
+def crossed(values: F64, rng: np.random.Generator, confidence: float = 0.95, draws: int = 1000) -> Estimate:
+    """The mean of ``values`` (S, N), of S seeds by N users, with a percentile bootstrap interval over both together.
+
+    Each draw takes N of the users and, independently, S - 1 of the seeds (Owen, "The pigeonhole bootstrap", Annals of Applied
+    Statistics 2007, for crossed effects; S - 1 after Rao and Wu, JASA 1988, for drawing S of S makes the part of the variance
+    that is between seeds too small by (S - 1) / S, a third with three). With one seed it is over users alone, and
+    says nothing of other seeds. NaN values are left out; ``n`` counts the users with any.
+    """
+    if not 0 < confidence < 1:
+        raise ConfigError(f"crossed: confidence must lie in (0, 1), got {confidence}")
+    values = values[:, ~np.isnan(values).all(axis=0)]
+    seeds, n = values.shape
+    if n == 0 or seeds == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0, 0.0)
+    there = ~np.isnan(values)
+    # Columns of sums and of counts: one draw is their product with how often each user was drawn.
+    sides = np.concatenate([np.where(there, values, 0.0), there])
+    means = np.empty(draws)
+    for draw in range(draws):
+        drawn = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
+        some = rng.integers(seeds, size=max(1, seeds - 1))
+        both = sides @ drawn
+        count = both[seeds:][some].sum()
+        means[draw] = both[:seeds][some].sum() / count if count else np.nan
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(means, [tail, 1 - tail])
+    return Estimate(float(np.nanmean(values)), float(low), float(high), n, float(n))
+
+
+def sign_flip(differences: F64, rng: np.random.Generator, draws: int = 10_000) -> float:
+    """The two-sided p of a paired randomisation test that ``differences`` (N,), one a user, are symmetric about 0.
+
+    Under that hypothesis each sign could as well be the other (Smucker et al., CIKM 2007, who find it the test to prefer
+    over Wilcoxon's and the sign test for rankings). The share of random signs whose sum is as far from 0 as the one seen,
+    that one counted in (Phipson and Smyth, 2010): no p is below 1 / (draws + 1). NaN and zero differences move no sum and
+    are left out.
+    """
+    moved = differences[~np.isnan(differences) & (differences != 0)]
+    n = len(moved)
+    if n == 0:
+        return 1.0
+    # Sums in another order differ in their last digits; what ties with the sum seen must count as far.
+    seen = abs(float(moved.sum())) - 1e-9 * float(np.abs(moved).sum())
+    far, chunk = 0, max(1, 4_000_000 // n)
+    for first in range(0, draws, chunk):
+        rows = min(chunk, draws - first)
+        signs = np.unpackbits(rng.integers(256, size=(rows, -(-n // 8)), dtype=np.uint8), axis=1, count=n)
+        sums = 2 * (signs.astype(np.float64) @ moved) - moved.sum()
+        far += int((np.abs(sums) >= seen).sum())
+    return (far + 1) / (draws + 1)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Each of the p values corrected for there being several, in the order given (Holm, 1979): step-down, at most 1.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    out, largest = [0.0] * len(p), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[place]))
+        out[place] = largest
+    return out
 
 
 def over_seeds(values: F64, confidence: float = 0.95) -> Estimate:

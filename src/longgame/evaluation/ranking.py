@@ -102,7 +102,8 @@ def evaluate_model(model: Scorer, train: Interactions, target: Interactions, k: 
     users, values, lists, item, found = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("users", "values", "lists", "item", "found")
     )
-    return RankingResult(k, users, *values.T.copy(), lists, row, item, found, len(train.items))
+    recall, ndcg, mrr, hit = values.T.copy()
+    return RankingResult(k, users, recall, ndcg, mrr, hit, lists, row, item, found, len(train.items))
 
 
 @dataclass(frozen=True)
@@ -220,12 +221,6 @@ def _marks(positions: I64, items: int) -> Bool:
     row, column = np.nonzero(positions >= 0)
     out[row, positions[row, column]] = True
     return out
-
-
-def difference(first: RankingResult, second: RankingResult, metric: Metric, rng: np.random.Generator) -> Estimate:
-    """``first`` less ``second``, paired: users are drawn, and both models keep the users drawn."""
-    _same_users([first, second])
-    return bootstrap(first.column(metric) - second.column(metric), rng)
 
 
 def over_runs(runs: Sequence[RankingResult], metric: Metric, rng: np.random.Generator) -> Seeds:

@@ -69,7 +69,7 @@ class Cut:
 
     def __str__(self) -> str:
         if self.kind == "leave-one-out":
-            return "each user's last event"
+            return "the last event of each user with three events or more"
         return f"events from {self.at.isoformat(sep=' ') if self.at else f'the latest {self.share:.0%}'} on"
 
 

@@ -6,28 +6,11 @@ It fits and judges; which models, on which log, and with which configs is the ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from longgame.evaluation.intervals import Estimate
-from longgame.protocols import Model
-
-Make = Callable[[int], Model]
-"""A seed -> a model that has learned nothing yet."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A model that is to be in the table."""
-
-    name: str
-    title: str
-    make: Make
-    seeds: int = 1
-    """Runs; 1 where there is no randomness in it."""
-    baseline: bool = False
-    """Whether it is one of the plain ones that others are held against."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +33,8 @@ class Row:
     """Runs whose mean the figures are."""
     seconds: float
     """To fit one of them, on average."""
+    numbers: int
+    """Floating-point numbers that a fitted one holds."""
     metrics: Mapping[str, Estimate]
     """Metric (``METRICS``) -> its mean, with an interval over users and seeds together."""
     spread: float

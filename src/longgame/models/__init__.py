@@ -101,6 +101,24 @@ def _time_factors() -> tuple[Callable[..., Any], Callable[..., Model]]:
     return TimeFactorsConfig, TimeFactors
 
 
+def _lightgcn() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.lightgcn import LightGCN, LightGCNConfig
+
+    return LightGCNConfig, LightGCN
+
+
+def _neumf() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.neumf import NeuMF, NeuMFConfig
+
+    return NeuMFConfig, NeuMF
+
+
+def _deepfm() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.deepfm import DeepFM, DeepFMConfig
+
+    return DeepFMConfig, DeepFM
+
+
 def _ensemble() -> tuple[Callable[..., Any], Callable[..., Model]]:
     from longgame.models.ensemble import Ensemble, EnsembleConfig
 
@@ -126,6 +144,9 @@ MODELS: dict[str, Kind] = {
     "svd-plus-plus": Kind(_svd_plus_plus, "SVD++", passes=True),
     "time-factors": Kind(_time_factors, "rating factors that move with time", passes=True),
     "sequence": Kind(_sequence, "attention over the history", passes=True),
+    "lightgcn": Kind(_lightgcn, "LightGCN", passes=True),
+    "neumf": Kind(_neumf, "NeuMF, factors beside a perceptron", passes=True),
+    "deepfm": Kind(_deepfm, "DeepFM, fields multiplied and mixed", passes=True),
     "ensemble": Kind(_ensemble, "several models, weighed", passes=True),
 }
 """Name -> how to make one."""

@@ -12,7 +12,8 @@ replacement; here each comes once a pass.
 A user is no parameter when scored. The paper has no word for somebody new; here a linear map from the sum of the history's
 item factors over the root of their number to the factors of a user is fitted by ridge regression over the users of the log.
 It ranks held-out items better than the users' own factors do, which are noisier (docs/models.md has figures).
-An item without events has no factors and the least bias.
+An item without events has no factors and the least bias. ``adversary`` makes it APR (``models.adversary``); as in that
+paper it begins on factors that BPR has learned: after half of the passes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from longgame.arrays import Interactions
 from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
 from longgame.models import stopping
+from longgame.models.adversary import resist, untaken
 from longgame.models.compiled import compiled
 from longgame.models.histories import TIE_BREAK, known, matrix, popularity, seen_matrix
 from longgame.models.space import OneOf, Real, Space, Whole
@@ -61,6 +63,10 @@ class BprConfig:
     """Passes without a better ranking of held-out events before training stops; 0: all passes, nothing is held out."""
     half_life: float = np.inf
     """Events after which an item of the history counts half when scoring."""
+    adversary: float = 0.0
+    """Length of the push that factors must stand in the second half of the passes (APR; .5 in the paper). 0: none."""
+    adversary_weight: float = 1.0
+    """Of the loss under that push; the loss without it has weight 1."""
     seed: int = 0
 
     SPACE: ClassVar[Space] = {
@@ -76,6 +82,8 @@ class BprConfig:
             raise ConfigError(f"BprConfig: width and epochs must be 1 or more and patience 0 or more, got {self}")
         if not min(self.learning_rate, self.half_life) > 0 or not self.penalty >= 0:
             raise ConfigError(f"BprConfig: learning_rate and half_life must be above 0 and penalty 0 or more, got {self}")
+        if not (self.adversary >= 0 and self.adversary_weight >= 0):
+            raise ConfigError(f"BprConfig: adversary and adversary_weight must be 0 or more, got {self}")
 
 
 class Bpr:
@@ -153,6 +161,11 @@ class _Trainer:
         for first in range(0, len(order), _HELD):
             rows = order[first : first + _HELD]
             others = self._warm[rng.integers(0, len(self._warm), (len(rows), _TRIES))]
+            if config.adversary and 2 * number >= config.epochs:
+                other = untaken(user[rows], others, self._taken)
+                prices = np.array([config.penalty, config.adversary, config.adversary_weight], np.float32)
+                loss += compiled(resist)(user[rows], log.item[rows], other, *arrays, rate, prices)
+                continue
             known_pairs = self._taken.indptr, self._taken.indices
             loss += compiled(_descend)(
                 user[rows], log.item[rows], others, *known_pairs, *arrays, rate, np.float32(config.penalty)

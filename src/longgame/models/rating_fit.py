@@ -281,6 +281,27 @@ def pick(array: F32, position: I64) -> F32:
     return out
 
 
+def rated(log: Interactions, user: I64) -> Bool:
+    """(n,) positions, -1 for unknown ones -> (n,) whether the log has a rating of that user."""
+    out: Bool = np.append(np.diff(log.offsets) > 0, False)[user]
+    return out
+
+
+def usual(log: Interactions, array: F32) -> F32:
+    """(U, ...) -> (...) mean over the users with ratings: how to rate for somebody of whom nothing is known.
+
+    Zeros would not do: what all users' factors have in common is part of how well an item is liked, and is not in its bias.
+    """
+    met = np.diff(log.offsets) > 0
+    return array[met].mean(axis=0, dtype=np.float64).astype(np.float32) if met.any() else np.zeros_like(array[:1].sum(axis=0))
+
+
+def usual_taken(log: Interactions) -> F32:
+    """(I,) :func:`usual` of :func:`table`."""
+    met = max(1, int(np.count_nonzero(np.diff(log.offsets))))
+    return (np.asarray(table(log).sum(axis=0, dtype=np.float64)) / met).astype(np.float32)
+
+
 def table(log: Interactions) -> csr_array:
     """Sparse (U, I): one over the square root of how many items the user rated, at each of them."""
     from scipy.sparse import csr_array

@@ -9,14 +9,18 @@ which knows an item by its vector only, so a policy can start exactly where this
 with P learned and r_i a residual learned from the item's own events, left out at random while training, as in
 DropoutNet (Volkovs et al., NeurIPS 2017): so text alone must do too, and an item without events, whose r_i is zero,
 is scored at once. Such items are no negatives in training: that nobody took them yet says nothing against them.
+
+For little data and noisy data there are options, all off: augmented inputs (``augment``), contrast and agreement with the
+mean of the weights (``lessons``), and item vectors pushed where the loss rises fastest, as in APR (He et al., SIGIR 2018).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,19 +29,21 @@ from torch import Tensor, nn
 from longgame.arrays import Interactions
 from longgame.artefacts import Arrays
 from longgame.errors import ArtefactError, ConfigError
-from longgame.models import stopping
+from longgame.models import softmax, stopping
+from longgame.models.augment import BLIND, Augmentation, neighbours
 from longgame.models.histories import known, recent
+from longgame.models.lessons import Reader, agreement, contrast, windows
+from longgame.models.objectives import push
+from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
 from longgame.models.windows import batches, sequences
-from longgame.networks import NetworkConfig, UserNetwork, from_arrays, to_arrays
+from longgame.networks import NetworkConfig, UserNetwork, from_arrays, tensor, to_arrays
 from longgame.rng import derive
 from longgame.shapes import check
 from longgame.types import F32, I64, ItemId
 
 _STEPS_A_PASS = 150
 """Training steps a pass takes where the batch is chosen by the log's size: fewer learn too little in a pass."""
-_SLICE = 1_000_000
-"""Scores held at once in the loss: 4 MB."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,36 @@ class SequenceConfig:
     """Passes without a better NDCG@10 on the held-out events after which training stops. 0: all epochs, nothing held out."""
     refit: bool = True
     """Train anew on the whole log, the held-out events included, for the number of passes that was best."""
+    augment: tuple[str, ...] = ()
+    """Of crop, mask, reorder and substitute: what half of the windows are read through, one drawn for each (``augment``)."""
+    strength: float = 0.3
+    """Share of a window's events that an augmentation touches, in (0, 1)."""
+    contrast: float = 0.0
+    """Weight of telling two views of a window from those of others, 0.1 in CL4SRec; views are by ``augment``, or by the three
+    that need no text. 0: not at all."""
+    pretrain: int = 0
+    """Passes of that contrast alone before the first pass of all."""
+    unlabelled: float = 0.0
+    """Weight of agreeing with the mean of the weights on what comes after a window, where no label is. 0: not at all."""
+    adversary: float = 0.0
+    """Length of the push that item vectors, about 1 long, must stand at each training step, which doubles its time. 0: none."""
+    adversary_weight: float = 1.0
+    """Of the loss under that push; the loss without it has weight 1."""
     seed: int = 0
 
+    SPACE: ClassVar[Space] = {
+        "blocks": Whole(1, 2),
+        "steps": OneOf((20, 50, 100)),
+        "dropout": Real(0.1, 0.6),
+        "text_alone": OneOf((0.1, 0.3, 0.5)),
+        "learning_rate": Real(5e-4, 4e-3, log=True),
+        "weight_decay": Real(0.01, 1.0, log=True),
+    }
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "augment", tuple(self.augment))
         self.network()
+        Augmentation(self.augment or BLIND, self.strength, np.zeros((0, 0), np.int64))
         if not 0 <= self.text_alone < 1 or self.learning_rate <= 0 or self.weight_decay < 0:
             raise ConfigError(
                 f"SequenceConfig: text_alone in [0, 1), learning_rate above 0, weight_decay not below, got {self}"
@@ -82,6 +114,9 @@ class SequenceConfig:
             raise ConfigError(f"SequenceConfig.average: must lie in [0, 1), got {self.average}")
         if self.epochs < 1 or min(self.batch, self.patience) < 0:
             raise ConfigError(f"SequenceConfig: epochs must be 1 or more, batch and patience 0 or more, got {self}")
+        for name in ("contrast", "pretrain", "unlabelled", "adversary", "adversary_weight"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"SequenceConfig.{name}: must be 0 or more, got {getattr(self, name)}")
 
     def network(self) -> NetworkConfig:
         """The network that policies started from this model must have."""
@@ -204,7 +239,9 @@ class _Trainer:
         self.active = np.array(sorted(np.unique(log.item).tolist(), key=lambda i: log.items[i]), np.int64)
         self.column = np.full(len(log.items) + 1, -1, np.int64)  # position -> its column of the softmax
         self.column[self.active] = np.arange(len(self.active))
-        self.text = torch.from_numpy(np.ascontiguousarray(features, np.float32))
+        self.text = tensor(np.ascontiguousarray(features, np.float32))
+        near = neighbours(features, self.active) if "substitute" in config.augment else np.zeros((len(log.items), 0), np.int64)
+        self.augmentation = Augmentation(config.augment or BLIND, config.strength, near)
         self.mean_network, self.mean_catalogue = deepcopy(self.network).eval(), deepcopy(self.catalogue)
         self.steps = 0
         weights = [*self.network.parameters(), *self.catalogue.parameters()]
@@ -218,30 +255,85 @@ class _Trainer:
 
     def epoch(self, number: int) -> float:
         """One pass over the log -> the mean loss. What it draws depends on the seed and ``number`` only."""
+        for first in range(self.config.pretrain if number == 0 else 0):
+            self._pass(("pretrain", str(first)), self._contrast_step)
+        return self._pass((str(number),), partial(self._step, number))
+
+    def _pass(self, name: tuple[str, ...], step: Callable[[I64, I64, np.random.Generator], float]) -> float:
+        """A step on each batch of the log -> the sum of what they return, an event. ``name`` derives all draws."""
         config = self.config
         self.network.train()
         loss, count = 0.0, 0
+        dropout, order, views = (derive(config.seed, what, *name) for what in ("dropout", "order", "views"))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(derive(config.seed, "dropout", str(number)).integers(2**62)))
-            for before, target in batches(self.sequences, config.steps, self.batch, derive(config.seed, "order", str(number))):
-                loss += self._step(before, target)
+            torch.manual_seed(int(dropout.integers(2**62)))
+            for before, target in batches(self.sequences, config.steps, self.batch, order):
+                loss += step(before, target, views)
                 count += int((target >= 0).sum())
         return loss / count
 
-    def _step(self, before: I64, target: I64) -> float:
+    def _step(self, number: int, before: I64, target: I64, rng: np.random.Generator) -> float:
         """(B, L), (B, L) -> the sum of the losses of the batch's targets."""
-        config, network = self.config, self.network
-        items = self.catalogue(self.text, torch.from_numpy(self.active), config.text_alone)
-        vectors = torch.cat([items, items.new_zeros(1, config.width)])[torch.from_numpy(self.column[before])]
-        user = network.steps(vectors, torch.from_numpy(before >= 0), torch.zeros(len(before), 0))
-        told = torch.from_numpy(target >= 0)
-        wanted = user[told] @ network.item.weight
+        config = self.config
         self.optimizer.zero_grad()
-        loss = _backward(wanted, items, network.appeal(items)[:, 0], torch.from_numpy(self.column[target])[told])
+        loss = self._next(*(self.augmentation.inputs(before, target, rng) if config.augment else (before, target)))
+        if config.contrast or config.unlabelled:
+            self._lessons(windows(before, target, config.steps), number, rng)
+        self._move()
+        return loss
+
+    def _contrast_step(self, before: I64, target: I64, rng: np.random.Generator) -> float:
+        self.optimizer.zero_grad()
+        told = contrast(self._reader(), windows(before, target, self.config.steps), self.augmentation, rng)
+        if told is None:
+            return 0.0
+        told.backward()  # type: ignore[no-untyped-call]
+        self._move()
+        return float(told.detach()) * len(before)
+
+    def _reader(self) -> Reader:
+        items = self.catalogue(self.text, torch.from_numpy(self.active), self.config.text_alone)
+        return Reader(self.network, items, self.column)
+
+    def _next(self, before: I64, target: I64) -> float:
+        """Adds the gradient of saying what came next, and of saying it under a push; the sum of the losses without."""
+        config = self.config
+        if not config.adversary:
+            return self._said(self._reader(), before, target)
+        drawn, reader = torch.get_rng_state(), self._reader()
+        reader.items.retain_grad()
+        loss = self._said(reader, before, target)
+        assert reader.items.grad is not None
+        shift = push(reader.items.grad, config.adversary)
+        torch.set_rng_state(drawn)  # the same activations are dropped: else the push is against another network
+        reader = self._reader()
+        self._said(replace(reader, items=reader.items + shift), before, target, config.adversary_weight)
+        return loss
+
+    def _said(self, reader: Reader, before: I64, target: I64, weight: float = 1.0) -> float:
+        told = torch.from_numpy(target >= 0)
+        wanted = reader.steps(before)[told] @ self.network.item.weight
+        appeal = self.network.appeal(reader.items)[:, 0]
+        return softmax.backward(wanted, reader.items, appeal, torch.from_numpy(self.column[target])[told], weight)
+
+    def _lessons(self, rows: I64, number: int, rng: np.random.Generator) -> None:
+        """Adds the gradient of what (B, T) windows teach without a label."""
+        config, student = self.config, self._reader()
+        total = student.items.new_zeros(())
+        if config.contrast and (told := contrast(student, rows, self.augmentation, rng)) is not None:
+            total = total + config.contrast * told
+        if config.unlabelled:
+            with torch.no_grad():
+                items = self.mean_catalogue(self.text, torch.from_numpy(self.active), 0.0)
+            teacher = Reader(self.mean_network, items, self.column)
+            total = total + config.unlabelled * agreement(student, teacher, rows, self.augmentation, number, rng)
+        if total.requires_grad:
+            total.backward()  # type: ignore[no-untyped-call]
+
+    def _move(self) -> None:
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0, foreach=False)
         self.optimizer.step()
         self._average()
-        return loss
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -264,28 +356,3 @@ class _Trainer:
     def put_back(self, weights: Mapping[str, Arrays]) -> None:
         from_arrays(self.mean_network, weights["network"])
         from_arrays(self.mean_catalogue, weights["catalogue"])
-
-
-def _backward(wanted: Tensor, items: Tensor, appeal: Tensor, target: Tensor) -> float:
-    """The softmax cross-entropy of (M, D) against (I, D) items and (I,) appeal; its mean's gradient goes to all three.
-
-    A slice of rows at a time and with the gradient written out, so that memory is bounded whatever M x I is, and one
-    slice stays near the caches. Returns the sum of the losses.
-    """
-    count = len(target)
-    rows = max(1, _SLICE // max(len(items), 1))
-    with torch.no_grad():
-        to_wanted, to_items, to_appeal = torch.empty_like(wanted), torch.zeros_like(items), torch.zeros_like(appeal)
-        loss = 0.0
-        for first in range(0, count, rows):
-            part, own = wanted[first : first + rows], target[first : first + rows, None]
-            scores = torch.addmm(appeal, part, items.T)
-            total = scores.logsumexp(dim=1, keepdim=True)
-            loss += float((total - scores.gather(1, own)).sum())
-            error = scores.sub_(total).exp_()  # softmax minus one-hot: the gradient at the scores
-            error.scatter_add_(1, own, error.new_full(own.shape, -1.0))
-            to_wanted[first : first + rows] = error @ items
-            to_items += error.T @ part
-            to_appeal += error.sum(dim=0)
-    torch.autograd.backward([wanted, items, appeal], [to_wanted / count, to_items / count, to_appeal / count])
-    return loss

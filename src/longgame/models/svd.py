@@ -26,7 +26,7 @@ from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models.compiled import compiled
 from longgame.models.histories import TIE_BREAK, known, one, popularity
-from longgame.models.rating_fit import RatingFit, Scale, Visit, Weights, drawn, longer, pick, ranked_bias, rarity
+from longgame.models.rating_fit import RatingFit, Scale, Visit, Weights, drawn, longer, pick, ranked_bias, rarity, rated, usual
 from longgame.models.space import OneOf, Real, Space
 from longgame.models.stopping import Watch, unwatched
 from longgame.rng import derive
@@ -144,9 +144,11 @@ class _Trainer:
 
     def predict(self, user: I64, item: I64, at: I64 | None) -> F64:
         w = self.weights
-        product = np.einsum("nd,nd->n", pick(w["users"], user), pick(w["items"], item), dtype=np.float64)
-        out: F64 = product + pick(w["user bias"], user) + pick(w["item bias"], item)
-        return out
+        vectors, bias, strange = pick(w["users"], user), pick(w["user bias"], user), ~rated(self._log, user)
+        if strange.any():
+            vectors[strange], bias[strange] = usual(self._log, w["users"]), usual(self._log, w["user bias"])
+        out: F64 = np.einsum("nd,nd->n", vectors, pick(w["items"], item), dtype=np.float64)
+        return out + bias + pick(w["item bias"], item)
 
 
 def _descend(rows: Any, order: Any, weights: Any, prices: Any, rates: Any) -> float:  # pragma: no cover - compiled

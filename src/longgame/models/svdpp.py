@@ -28,7 +28,21 @@ from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models.compiled import compiled
 from longgame.models.histories import TIE_BREAK, known, matrix, popularity
-from longgame.models.rating_fit import RatingFit, Scale, Visit, Weights, drawn, longer, pick, ranked_bias, rarity, table
+from longgame.models.rating_fit import (
+    RatingFit,
+    Scale,
+    Visit,
+    Weights,
+    drawn,
+    longer,
+    pick,
+    ranked_bias,
+    rarity,
+    rated,
+    table,
+    usual,
+    usual_taken,
+)
 from longgame.models.space import OneOf, Real, Space
 from longgame.models.stopping import Watch, unwatched
 from longgame.rng import derive
@@ -146,12 +160,14 @@ class _Trainer:
 
     def predict(self, user: I64, item: I64, at: I64 | None) -> F64:
         w = self.weights
-        asked, place = np.unique(user[user >= 0], return_inverse=True)
-        vectors = pick(w["users"], user)
-        vectors[user >= 0] += (table(self._log)[asked] @ w["implied"])[place]
-        product = np.einsum("nd,nd->n", vectors, pick(w["items"], item), dtype=np.float64)
-        out: F64 = product + pick(w["user bias"], user) + pick(w["item bias"], item)
-        return out
+        vectors, bias, known = pick(w["users"], user), pick(w["user bias"], user), rated(self._log, user)
+        asked, place = np.unique(user[known], return_inverse=True)
+        vectors[known] += (table(self._log)[asked] @ w["implied"])[place]
+        if not known.all():
+            vectors[~known] = usual(self._log, w["users"]) + usual_taken(self._log) @ w["implied"]
+            bias[~known] = usual(self._log, w["user bias"])
+        out: F64 = np.einsum("nd,nd->n", vectors, pick(w["items"], item), dtype=np.float64)
+        return out + bias + pick(w["item bias"], item)
 
 
 def _descend(rows: Any, order: Any, weights: Any, prices: Any, rates: Any) -> float:  # pragma: no cover - compiled

@@ -28,7 +28,21 @@ from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models.compiled import compiled
 from longgame.models.histories import TIE_BREAK, known, matrix, popularity
-from longgame.models.rating_fit import RatingFit, Scale, Visit, Weights, drawn, longer, pick, ranked_bias, rarity, table
+from longgame.models.rating_fit import (
+    RatingFit,
+    Scale,
+    Visit,
+    Weights,
+    drawn,
+    longer,
+    pick,
+    ranked_bias,
+    rarity,
+    rated,
+    table,
+    usual,
+    usual_taken,
+)
 from longgame.models.space import OneOf, Real, Space
 from longgame.models.stopping import Watch, unwatched
 from longgame.rng import derive
@@ -61,7 +75,7 @@ class TimeFactorsConfig:
     """Price of squared y, over the root of the item's ratings."""
     period_penalty: float = 4.0
     """Price of a squared bias of an item in a period, over the root of its ratings in it."""
-    drift_penalty: float = 0.1
+    drift_penalty: float = 1.0
     """Price of a user's squared drift, per rating; ten times that for his factors'."""
     bias_rate: float = 0.005
     """Learning rate of biases in the first pass."""
@@ -187,8 +201,7 @@ class _Trainer:
 
     def predict(self, user: I64, item: I64, at: I64 | None) -> F64:
         log, w = self._log, self.weights
-        rated = np.flatnonzero(np.diff(log.offsets))
-        known = np.isin(user, rated)  # others have no first and no last moment
+        known = rated(log, user)  # others have no first and no last moment
         first, last = np.zeros(len(user), np.int64), np.full(len(user), log.at.max(initial=0))
         first[known], last[known] = log.at[log.offsets[user[known]]], log.at[log.offsets[user[known] + 1] - 1]
         at = last if at is None else at
@@ -200,8 +213,12 @@ class _Trainer:
         asked, back = np.unique(user[known], return_inverse=True)
         vectors = pick(w["users"], user) + dev[:, None] * pick(w["factor drift"], user)
         vectors[known] += (table(log)[asked] @ w["implied"])[back]
+        bias = pick(w["user bias"], user)
+        if not known.all():
+            vectors[~known] = usual(log, w["users"]) + usual_taken(log) @ w["implied"]
+            bias[~known] = usual(log, w["user bias"])
         out: F64 = np.einsum("nd,nd->n", vectors, pick(w["items"], item), dtype=np.float64)
-        out += pick(w["user bias"], user) + dev * pick(w["drift"], user) + pick(w["moments"], np.where(met, place, -1))
+        out += bias + dev * pick(w["drift"], user) + pick(w["moments"], np.where(met, place, -1))
         period = np.searchsorted(w["edges"], at, side="right")
         out += pick(w["item bias"], item) + pick(w["periods"], item)[np.arange(len(item)), period]
         return out

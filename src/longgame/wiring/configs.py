@@ -5,6 +5,7 @@ What was found lies in ``tuned.json`` in the data folder, for people to read too
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from longgame.artefacts import write_whole
-from longgame.errors import ArtefactError
+from longgame.errors import ArtefactError, ConfigError
 from longgame.models import MODELS
 from longgame.settings import Settings
 
@@ -50,6 +51,19 @@ class Configs:
             mend = f"run `longgame tune --models {name}` again, or set models.use_tuned = false"
             what = f"must hold fields of the model's config, got {values} ({error})"
             raise ArtefactError(f"{FILE}: {name}: {what}; {mend}") from None
+
+
+def names_of(said: str) -> list[str]:
+    """Names of models by commas, as ``--models`` takes them, each once. Raises ConfigError for a name that is none."""
+    names = list(dict.fromkeys(name.strip() for name in said.split(",") if name.strip()))
+    for name in names:
+        if name not in MODELS:
+            near = difflib.get_close_matches(name, MODELS, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"--models: there is no model {name!r}; {hint}there are {', '.join(MODELS)}, and all")
+    if not names:
+        raise ConfigError(f"--models: needs a name, got {said!r}; there are {', '.join(MODELS)}, and all")
+    return names
 
 
 def read_tuned(folder: Path) -> dict[str, Any]:

@@ -9,31 +9,24 @@ import numpy as np
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import NetworkPolicy
-from longgame.errors import DataError
+from longgame.errors import LonggameError, MissingExtra
+from longgame.evaluation.compare import BASELINES, About, compare
 from longgame.evaluation.intervals import Estimate
-from longgame.evaluation.ranking import METRICS, RankingResult, evaluate_model, leave_last_out, over_runs, together
+from longgame.evaluation.runs import Bench, Entry, Run, Workers, run_all
+from longgame.evaluation.splits import Cut
+from longgame.evaluation.table import RankingTable
 from longgame.learning.batches import batches
 from longgame.learning.loop import train as run
 from longgame.learning.offpolicy import Replay, estimates
 from longgame.models import MODELS
-from longgame.protocols import Model, Policy
+from longgame.protocols import Policy
 from longgame.rng import derive
 from longgame.slate import Exploration
-from longgame.wiring.configs import Configs
+from longgame.wiring.configs import Configs, names_of
 from longgame.wiring.parts import policy_network
+from longgame.wiring.reading import of_workspace
 from longgame.wiring.training import Say, join, logged_by, replay, split
-from longgame.wiring.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class RankingRow:
-    """One model on the last event of every user, ranked among all items the user has not seen."""
-
-    model: str
-    metrics: dict[str, Estimate]
-    coverage: float
-    seeds: int
-    """Runs the figures are the mean of; a model without randomness has one."""
+from longgame.wiring.workspace import Workspace, one_thread
 
 
 @dataclass(frozen=True)
@@ -44,39 +37,59 @@ class PolicyRow:
     estimates: dict[str, Estimate]
 
 
-def ranking(ws: Workspace, k: int = 10, seeds: int = 1, say: Say = lambda line: None) -> list[RankingRow]:
-    """Popularity, recency item-kNN, EASE and the supervised network, fitted anew without each user's last event.
+@dataclass(frozen=True)
+class Wish:
+    """What the table of models shall hold."""
+
+    models: tuple[str, ...] = ("sequence",)
+    """Names in ``MODELS``; the baselines come unasked."""
+    k: int = 10
+    seeds: int = 1
+    """Runs of models with randomness."""
+    cut: Cut = Cut()  # noqa: RUF009 - frozen
+    workers: int = 1
+    """Processes."""
+
+
+def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) -> RankingTable:
+    """Models fitted anew without the test events, and judged by those.
 
     What is live has seen those events in training, so it is not in this table: its own evidence is the log of decisions.
-    Raises DataError where there is no user whose last event can be ranked.
+    Raises DataError where there is no user whose held-out event can be ranked.
     """
-    text = ws.text()
-    train, validation, test = leave_last_out(ws.interactions(text))
-    before, rows = together(train, validation), []
-    for name in ("popularity", "item-knn", "ease", "sequence"):
-        runs = []
-        for seed in range(seeds if name == "sequence" else 1):
-            model = _model(name, ws, seed)
-            model.fit(before, text.vectors)
-            runs.append(evaluate_model(model, before, test, k))
-        if not len(runs[0].users):
-            raise DataError(
-                "evaluate: ranking needs a user with three events or more, the last of them on an item that was new to them; "
-                f"got none among {len(before.users):,} users; import or serve more, or leave it out with --no-ranking"
-            )
-        rows.append(_ranking_row("supervised network" if name == "sequence" else name, runs))
-        say(f"{rows[-1].model}: NDCG@{k} {rows[-1].metrics['ndcg']}")
-    return rows
+    known = of_workspace(ws)
+    split = wish.cut.split(known.log, ws.settings.policy.seed)
+    bench = Bench(split, known.features, wish.k)
+    wanted = [_entry(name, ws, wish) for name in dict.fromkeys((*BASELINES, *wish.models))]
+
+    def told(entry: Entry, seed: int, run: Run | LonggameError) -> None:
+        figure = f"NDCG@{wish.k} {run.result.ndcg.mean():.4f}" if isinstance(run, Run) and len(run.result.users) else str(run)
+        say(
+            f"{entry.name}{f', seed {seed}' if entry.runs > 1 else ''}: {figure if not isinstance(run, LonggameError) else run}"
+        )
+
+    runs = run_all(bench, wanted, Workers(wish.workers, one_thread), told)
+    return compare(bench, wanted, runs, About(known.name, known.groups, known.mix))
 
 
-def _model(name: str, ws: Workspace, seed: int) -> Model:
-    own = {"steps": ws.settings.policy.steps, "seed": seed} if name == "sequence" else {}
-    return MODELS[name].make(Configs.of(ws.settings).config(name, **own))
+def named(said: str, say: Say = lambda line: None) -> tuple[str, ...]:
+    """What ``--models`` says: names by commas, or all whose packages are here. Raises ConfigError for a name that is none."""
+    if said != "all":
+        return tuple(names_of(said))
+    out = []
+    for name, kind in MODELS.items():
+        try:
+            kind.load()
+            out.append(name)
+        except MissingExtra as missing:
+            say(f"{name} is left out: {missing}")
+    return tuple(out)
 
 
-def _ranking_row(name: str, runs: list[RankingResult]) -> RankingRow:
-    metrics: dict[str, Estimate] = {m: over_runs(runs, m, derive(0, "evaluate", m)).estimate for m in METRICS}
-    return RankingRow(name, metrics, float(np.mean([r.coverage for r in runs])), len(runs))
+def _entry(name: str, ws: Workspace, wish: Wish) -> Entry:
+    own = {"steps": ws.settings.policy.steps, "seed": ws.settings.policy.seed} if name == "sequence" else {}
+    config = Configs.of(ws.settings).config(name, **own)
+    return Entry(name, name, MODELS[name].title, config, wish.seeds, name in BASELINES)
 
 
 def off_policy(ws: Workspace) -> tuple[list[PolicyRow], int]:

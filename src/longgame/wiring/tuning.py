@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from longgame.evaluation.splits import Cut
 from longgame.evaluation.tuning import Budget, Metric, Task, Trial, Tuned, tune_all
 from longgame.models import MODELS
 from longgame.settings import Settings
-from longgame.wiring.configs import plain, write_tuned
+from longgame.wiring.configs import names_of, plain, write_tuned
 from longgame.wiring.tracking import Track
 from longgame.wiring.training import Say
 from longgame.wiring.workspace import Workspace
@@ -111,16 +110,10 @@ def chosen(said: str | None, settings: Settings, say: Say = lambda line: None) -
         if not names:
             raise ConfigError("tune: no model in use has anything to tune; name others with --models")
         return names
-    names = list(dict.fromkeys(name.strip() for name in said.split(",") if name.strip()))
+    names = names_of(said)
     for name in names:
-        if name not in MODELS:
-            near = difflib.get_close_matches(name, MODELS, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(f"--models: there is no model {name!r}; {hint}there are {', '.join(MODELS)}, and all")
         if not getattr(MODELS[name].load()[0], "SPACE", {}):
             raise ConfigError(f"--models: {name} has nothing to tune; leave it out")
-    if not names:
-        raise ConfigError(f"--models: needs a name, got {said!r}; there are {', '.join(MODELS)}, and all")
     return names
 
 
