@@ -103,8 +103,9 @@ def als(train: Interactions, target: Interactions, rounds: int) -> list[dict[str
     rows = [line(f"ALS-{WIDTH} x {ITERATIONS}, ours", least(lambda: model.fit(train, nothing), rounds), model, train, target)]
     taken = csr_matrix(seen_matrix(train))
     # implicit puts weight on what was taken where iALS puts it on what was not, and knows one price for all.
-    price = config.penalty * (len(train) / len(train.users) + config.unobserved * len(train.items)) / config.unobserved
-    nearest = {"alpha": 1 / config.unobserved, "regularization": price}
+    mean = len(train) / len(train.users)
+    single = config.unobserved * mean / len(train.items)
+    nearest = {"alpha": 1 / single, "regularization": config.penalty * mean * (1 + config.unobserved) / single}
     for name, settings in (("its defaults", {}), ("our weights and mean price", nearest)):
         made: list[Any] = []
 

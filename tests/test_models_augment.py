@@ -250,13 +250,13 @@ def test_a_push_raises_the_loss_and_its_gradient_is_weighed(monkeypatch):
     log, config = markov(), dataclasses.replace(SMALL, adversary=0.2)
     trainer = _Trainer(config, log, TEXT)
     trainer.epoch(0)
-    trainer.network.eval()
+    trainer.descent.network.eval()
     told, rows = [], (np.array([[-1, 3, 5, 6], [2, 4, 5, -1]]), np.array([[3, 5, 6, 7], [4, 5, 7, -1]]))
     gradients, honest = [], trainer._said
 
-    def said(reader, before, target, weight=1.0):
-        told.append(honest(reader, before, target, weight))
-        grad = trainer.catalogue.residual.grad
+    def said(reader, before, target, rng, weight=1.0):
+        told.append(honest(reader, before, target, rng, weight))
+        grad = trainer.descent.network.catalogue.residual.grad
         assert grad is not None
         gradients.append(grad.clone())
         return told[-1]
@@ -264,8 +264,8 @@ def test_a_push_raises_the_loss_and_its_gradient_is_weighed(monkeypatch):
     monkeypatch.setattr(trainer, "_said", said)
     for weight in (1.0, 0.5, 0.0):
         trainer.config = dataclasses.replace(config, adversary_weight=weight, text_alone=0.0)
-        trainer.optimizer.zero_grad()
-        assert trainer._next(*rows) == told[-2] < told[-1]
+        trainer.descent.network.zero_grad()
+        assert trainer._next(*rows, np.random.default_rng(0)) == told[-2] < told[-1]
     whole, half, none = (gradients[n + 1] - gradients[n] for n in (0, 2, 4))
     torch.testing.assert_close(half, whole / 2, rtol=1e-3, atol=1e-7)
     assert float(whole.abs().max()) > 0 and float(none.abs().max()) == 0

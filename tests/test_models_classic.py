@@ -196,10 +196,13 @@ def test_the_compiled_loop_of_slim_is_the_loop_that_stands_there():
 
 # ALS
 
+UNOBSERVED = 0.3 * 6 * 6 / float(TAKEN.sum())
+"""So that a is .3: six users and six items have events."""
+
 
 def test_als_users_and_items_solve_each_other_at_the_end():
     """The normal equations of eq. 1 hold on both sides, with the prices of section 3.2."""
-    config = AlsConfig(width=3, unobserved=0.3, penalty=0.05, by_count=0.7, iterations=200, steps=6)
+    config = AlsConfig(width=3, unobserved=UNOBSERVED, penalty=0.05, by_count=0.7, iterations=200, steps=6)
     model = Als(config)
     model.fit(LOG, NO_TEXT)
     state = model.state_dict()
@@ -217,7 +220,7 @@ def test_als_users_and_items_solve_each_other_at_the_end():
 
 
 def test_als_history_fades_when_scored():
-    model = Als(AlsConfig(width=3, half_life=1.0, unobserved=0.3, penalty=0.05, by_count=1.0))
+    model = Als(AlsConfig(width=3, half_life=1.0, unobserved=UNOBSERVED, penalty=0.05, by_count=1.0))
     model.fit(LOG, NO_TEXT)
     items = model.item_vectors.astype(np.float64)
     weight = np.array([0.25, 0, 0.5, 1, 0, 0, 0])  # 0, then 2, then 3

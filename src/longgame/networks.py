@@ -36,6 +36,8 @@ class NetworkConfig:
     """T, history steps the attention can tell apart."""
     dropout: float = 0.0
     """Share of activations dropped in training, in [0, 1)."""
+    gated: bool = False
+    """Whether blocks are those of LiGR."""
 
     def __post_init__(self) -> None:
         if self.hidden % self.heads or min(self.width, self.hidden, self.heads, self.blocks, self.steps) < 1:
@@ -49,6 +51,9 @@ class Block(nn.Module):
 
     Where a step stands is told by a learned bias per head and distance between steps, not by its place in the
     window (SASRec's absolute positions): a history then reads the same however far into a window it ends.
+
+    *Gated*, what a branch adds is multiplied by a sigmoid of what it read, and the feed-forward layer is SwiGLU: the LiGR
+    block (Borisyuk et al., "From Features to Transformers", 2025) that eSASRec takes.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -57,7 +62,8 @@ class Block(nn.Module):
         self.heads, self.drop = config.heads, config.dropout
         self.before_attention, self.before_feed = nn.LayerNorm(h), nn.LayerNorm(h)
         self.qkv, self.out = nn.Linear(h, 3 * h), nn.Linear(h, h)
-        self.feed = nn.Sequential(nn.Linear(h, 2 * h), nn.GELU(), nn.Linear(2 * h, h))
+        self.feed = _SwiGLU(h, 2 * h) if config.gated else nn.Sequential(nn.Linear(h, 2 * h), nn.GELU(), nn.Linear(2 * h, h))
+        self.gates = nn.ModuleList(nn.Linear(h, h) for _ in range(2 * config.gated))
         self.distance = nn.Parameter(torch.zeros(config.heads, config.steps))
 
     def forward(self, x: Tensor, attend: Tensor, apart: Tensor) -> Tensor:
@@ -66,9 +72,27 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.before_attention(x)).view(b, t, 3, self.heads, h // self.heads).permute(2, 0, 3, 1, 4)
         mask = attend + self.distance[:, apart]
         mixed = functional.scaled_dot_product_attention(q[:, :, t - s :], k, v, attn_mask=mask)
-        x = x[:, t - s :] + functional.dropout(self.out(mixed.transpose(1, 2).reshape(b, s, h)), self.drop, self.training)
-        fed: Tensor = x + functional.dropout(self.feed(self.before_feed(x)), self.drop, self.training)
+        x = x[:, t - s :]
+        x = x + self._gated(0, x, self.out(mixed.transpose(1, 2).reshape(b, s, h)))
+        fed: Tensor = x + self._gated(1, x, self.feed(self.before_feed(x)))
         return fed
+
+    def _gated(self, branch: int, x: Tensor, added: Tensor) -> Tensor:
+        dropped = functional.dropout(added, self.drop, self.training)
+        return torch.sigmoid(self.gates[branch](x)) * dropped if self.gates else dropped
+
+
+class _SwiGLU(nn.Module):
+    """Shazeer, "GLU Variants Improve Transformer", 2020, eq. 6."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.enter, self.leave = nn.Linear(width, 2 * inner), nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.enter(x).chunk(2, dim=-1)
+        out: Tensor = self.leave(functional.silu(gate) * value)
+        return out
 
 
 def _small(width: int) -> nn.Sequential:

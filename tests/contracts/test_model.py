@@ -60,12 +60,23 @@ MAKERS: dict[str, Callable[[], Model]] = {
     "sequence": sequence,
     "sequence without refit": lambda: sequence(refit=False),
     "sequence of augmented histories": lambda: sequence(augment=("crop", "mask", "reorder", "substitute"), strength=0.5),
+    "sequence of gated blocks and drawn negatives": lambda: sequence(gated=True, negatives=4),
+    "sequence with its texts apart": lambda: sequence(joint="subspace", text_width=2),
     "sequence taught more": lambda: sequence(contrast=0.1, pretrain=1, unlabelled=0.5, adversary=0.3),
     "lightgcn": small("lightgcn", width=4, epochs=4, batch=7),
     "lightgcn with users": small("lightgcn", width=4, layers=3, epochs=3, patience=1, user_vectors=True, without_own=False),
     "neumf": small("neumf", width=4, hidden=6, steps=4, epochs=3, patience=2),
     "deepfm": small("deepfm", width=4, hidden=6, steps=4, epochs=3, patience=2),
     "deepfm to the end": small("deepfm", width=4, hidden=8, layers=3, steps=3, epochs=2, patience=0),
+    "gru4rec": small("gru4rec", width=4, hidden=6, steps=4, epochs=3, patience=2),
+    "gru4rec of two tables and drawn negatives": small(
+        "gru4rec", width=4, hidden=5, layers=2, tied=False, negatives=3, steps=3, epochs=2, patience=0
+    ),
+    "youtube": small("youtube", width=4, hidden=6, steps=4, candidates=3, ranking_width=3, epochs=3, patience=2),
+    "youtube that fades": small(
+        "youtube", width=4, hidden=8, layers=2, steps=3, half_life=2.0, last=False, negatives=3, epochs=2, patience=0
+    ),
+    "youtube without ranking": small("youtube", width=4, hidden=6, ranking=False, example_age=False, epochs=2, patience=1),
     "ensemble": ensemble,
     "ensemble of one kind": lambda: ensemble(members=("sequence", "sequence")),
     "sequence to the end": lambda: sequence(patience=0, dropout=0.0, text_alone=0.0),

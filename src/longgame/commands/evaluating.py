@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longgame.commands.rating import ratings
 from longgame.commands.terminal import cut_of, say, say_json, say_table, settings_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ app = typer.Typer(
     help="Models on held-out events and policies on the log; baselines beside both. Without a command: both, in short.",
     invoke_without_command=True,
 )
+app.command("ratings")(ratings)
 
 K = Annotated[int, typer.Option(min=1, help="Length of the ranking.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Runs of each model with randomness in it; three for a claim.")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,12 +20,9 @@ def ratings(
     share: Annotated[float, typer.Option(help="With --split time: share of the ratings held out.")] = 0.1,
     kind: Annotated[str | None, typer.Option(help="Kind of the events that are ratings.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the folds.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the table as JSON to this file; - prints it instead.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Errors of SVD, SVD++ and time-aware factors on ratings they were not fitted on, with intervals."""
-    import orjson
-
-    from longgame.artefacts import write_whole
     from longgame.errors import ConfigError
     from longgame.wiring import rating
     from longgame.wiring.workspace import one_thread, workspace
@@ -35,17 +31,13 @@ def ratings(
         raise ConfigError(f"--split: must be folds or time, got {split!r}")
     cut = cut_of(split, None, share) if split == "time" else None
     wish = rating.Wish(rating.named(models), folds, cut, kind, seed)
-    pipe = json is not None and str(json) == "-"
     one_thread()
     with workspace(settings_of(ctx)) as ws:
-        table = rating.ratings(ws, wish, (lambda line: None) if pipe else say)
-    if pipe:
+        table = rating.ratings(ws, wish, (lambda line: None) if json else say)
+    if json:
         say_json(table.to_json())
-        return
-    _say_table(table)
-    if json is not None:
-        write_whole(json, orjson.dumps(table.to_json(), option=orjson.OPT_INDENT_2) + b"\n")
-        say(f"\nwritten to {json}")
+    else:
+        _say_table(table)
 
 
 def _say_table(table: RatingTable) -> None:

@@ -119,6 +119,18 @@ def _deepfm() -> tuple[Callable[..., Any], Callable[..., Model]]:
     return DeepFMConfig, DeepFM
 
 
+def _gru4rec() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.gru4rec import GRU4Rec, GRU4RecConfig
+
+    return GRU4RecConfig, GRU4Rec
+
+
+def _youtube() -> tuple[Callable[..., Any], Callable[..., Model]]:
+    from longgame.models.youtube import YouTube, YouTubeConfig
+
+    return YouTubeConfig, YouTube
+
+
 def _ensemble() -> tuple[Callable[..., Any], Callable[..., Model]]:
     from longgame.models.ensemble import Ensemble, EnsembleConfig
 
@@ -147,6 +159,8 @@ MODELS: dict[str, Kind] = {
     "lightgcn": Kind(_lightgcn, "LightGCN", passes=True),
     "neumf": Kind(_neumf, "NeuMF, factors beside a perceptron", passes=True),
     "deepfm": Kind(_deepfm, "DeepFM, fields multiplied and mixed", passes=True),
+    "gru4rec": Kind(_gru4rec, "GRU4Rec, a recurrent network over the history", passes=True),
+    "youtube": Kind(_youtube, "YouTube's two stages, candidates and ranking", passes=True),
     "ensemble": Kind(_ensemble, "several models, weighed", passes=True),
 }
 """Name -> how to make one."""

@@ -6,7 +6,8 @@ Benchmarks", RecSys 2022, eq. 1 and section 3.2): over users u, items i and the 
 
     sum_S (w_u . h_i - 1)^2 + a sum_all (w_u . h_i)^2 + l sum_u c_u |w_u|^2 + l' sum_i c_i |h_i|^2,   c_u ~ (n_u + a I)^v
 
-with n_u the items that u took, I the items anybody took, and the same for c_i. c is scaled so that its sum does not
+with n_u the items that u took, I the items anybody took, and the same for c_i. What a is depends on how dense a log is: .2 is
+right for MovieLens and drowns what is taken in a shop, so it is given by what it adds up to (as c_0 in He et al., SIGIR 2016). c is scaled so that its sum does not
 depend on v: one penalty then means the same at every v. Each side is solved for in turn, by a few steps of conjugate
 gradients from where it stood (Takacs, Pilaszy and Tikk, RecSys 2011).
 
@@ -17,7 +18,7 @@ of users and items times width; an iteration is a pass over the log per step of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -42,10 +43,10 @@ _BLOCK = 4096
 class AlsConfig:
     """How much is held in the factors, and what holds them back."""
 
-    width: int = 64
+    width: int = 128
     """Factors of a user and of an item."""
-    unobserved: float = 0.2
-    """a: the weight of "not taken" beside the 1 of "taken". More for denser logs."""
+    unobserved: float = 5.0
+    """The weight of all that was not taken, together, beside that of all that was: a I is this many mean histories."""
     penalty: float = 0.01
     """l at v = 1: the price of squared factors."""
     by_count: float = 0.5
@@ -60,7 +61,7 @@ class AlsConfig:
 
     SPACE: ClassVar[Space] = {
         "width": OneOf((32, 64, 128, 256)),
-        "unobserved": Real(0.005, 1.0, log=True),
+        "unobserved": Real(0.5, 50.0, log=True),
         "penalty": Real(0.001, 0.1, log=True),
         "by_count": Real(0.0, 1.0),
         "iterations": Whole(5, 20),
@@ -82,11 +83,11 @@ class Als:
     def __init__(self, config: AlsConfig | None = None) -> None:
         self.config = config or AlsConfig()
         nothing = np.zeros((0, self.config.width), np.float32)
-        self._load(nothing, nothing, np.zeros(0, np.float32), 1.0, kept.nothing())
+        self._load(nothing, nothing, np.zeros(0, np.float32), 1.0, kept.nothing(), self.config.unobserved)
 
     def fit(self, log: Interactions, features: F32) -> None:
         taken = seen_matrix(log)
-        turned, config = taken.T.tocsr(), self.config
+        turned, config = taken.T.tocsr(), _absolute(self.config, taken)
         draw = derive(config.seed, "als").standard_normal((len(log.users), config.width), np.float32)
         users: F32 = (0.1 / np.sqrt(config.width, dtype=np.float32)) * draw
         users[np.diff(taken.indptr) == 0] = 0.0
@@ -96,7 +97,7 @@ class Als:
         for _ in range(config.iterations):
             _step(turned, users, items, item_scale, config)
             _step(taken, items, users, user_scale, config)
-        self._load(users, items, TIE_BREAK * popularity(log), user_scale, kept.kept(log))
+        self._load(users, items, TIE_BREAK * popularity(log), user_scale, kept.kept(log), config.unobserved)
 
     def update(self, more: Interactions) -> None:
         """As ``protocols.Incremental``: the users in ``more`` are solved for, then its items, then the users again.
@@ -104,7 +105,9 @@ class Als:
         Nobody else moves, so this is near a fit on the whole log, not equal to it.
         """
         log = kept.then(self._log, more)
-        taken, config = seen_matrix(log), self.config
+        taken, config = seen_matrix(log), replace(self.config, unobserved=self._unobserved)
+        if not self._items.any():
+            config = _absolute(self.config, taken)
         turned = taken.T.tocsr()
         # Users keep their rows; new ones and new items start from nothing.
         users, items = _grown(self._users, len(log.users)), _grown(self._items, len(log.items))
@@ -116,7 +119,7 @@ class Als:
             users[met] = _solved(taken[met], items, user_scale, config, _warm(items))
             items[touched] = _solved(turned[touched], users, item_scale, config, _warm(users))
         users[met] = _solved(taken[met], items, user_scale, config, _warm(items))
-        self._load(users, items, TIE_BREAK * popularity(log), user_scale, log)
+        self._load(users, items, TIE_BREAK * popularity(log), user_scale, log, config.unobserved)
 
     def score(self, histories: I64) -> F32:
         users = self.user_vectors(histories)
@@ -128,7 +131,8 @@ class Als:
         """(B, T) as for :meth:`score` -> (B, D), whose products with ``item_vectors`` are the scores but for ties."""
         histories = known(histories, len(self._items))
         taken = matrix(histories, len(self._items), self.config.half_life)
-        return _solved(taken, self._items, self._scale, self.config, self._warm)
+        config = replace(self.config, unobserved=self._unobserved)
+        return _solved(taken, self._items, self._scale, config, self._warm)
 
     @property
     def item_vectors(self) -> F32:
@@ -137,15 +141,22 @@ class Als:
 
     def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
         own = {"users": self._users.copy(), "items": self._items.copy(), "tie": self._tie.copy()}
-        return {**own, "scale": np.array([self._scale]), **kept.to_arrays(self._log)}
+        return {**own, "scale": np.array([self._scale, self._unobserved]), **kept.to_arrays(self._log)}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         users, items, tie = (np.array(state[name], np.float32) for name in ("users", "items", "tie"))
-        self._load(users, items, tie, float(state["scale"][0]), kept.from_arrays(state))
+        scale, unobserved = state["scale"].tolist()
+        self._load(users, items, tie, scale, kept.from_arrays(state), unobserved)
 
-    def _load(self, users: F32, items: F32, tie: F32, scale: float, log: Interactions) -> None:
+    def _load(self, users: F32, items: F32, tie: F32, scale: float, log: Interactions, unobserved: float) -> None:
         self._users, self._items, self._tie, self._log = users, items, tie, log  # (U, D), (I, D), (I,)
-        self._scale, self._warm = scale, _warm(items)
+        self._scale, self._warm, self._unobserved = scale, _warm(items), unobserved
+
+
+def _absolute(config: AlsConfig, taken: csr_array) -> AlsConfig:
+    """``unobserved`` as a, the weight of a single pair, for a log of these (U, I) pairs."""
+    users, items = (len(np.unique(side)) for side in taken.nonzero())
+    return replace(config, unobserved=config.unobserved * max(1, taken.nnz) / max(1, users * items))
 
 
 def _warm(factors: F32) -> int:

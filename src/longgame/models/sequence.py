@@ -2,13 +2,13 @@
 
 SASRec (Kang and McAuley, ICDM 2018) with its binary loss and sampled negatives replaced by cross-entropy over all
 items, which is what makes it strong (Klenitskiy and Vasilev, RecSys 2023). The network is ``networks.UserNetwork``,
-which knows an item by its vector only, so a policy can start exactly where this model stands. An item's vector is
+which knows an item by its vector only, so a policy can start exactly where this model stands. An item's vector is its
+text, projected, and a residual learned from its own events (``item_vectors``). An item without events, whose residual is
+zero, is scored at once by its text. Such items are no negatives in training: that nobody took them yet says nothing
+against them.
 
-    e_i = text_i P + r_i
-
-with P learned and r_i a residual learned from the item's own events, left out at random while training, as in
-DropoutNet (Volkovs et al., NeurIPS 2017): so text alone must do too, and an item without events, whose r_i is zero,
-is scored at once. Such items are no negatives in training: that nobody took them yet says nothing against them.
+The softmax is over the whole catalogue or over a draw that stands for it (``softmax``); blocks may be gated as in eSASRec
+(Tikhonovich et al., "eSASRec: Enhancing Transformer-based Recommendations in a Modular Fashion", RecSys 2025).
 
 For little data and noisy data there are options, all off: augmented inputs (``augment``), contrast and agreement with the
 mean of the weights (``lessons``), and item vectors pushed where the loss rises fastest, as in APR (He et al., SIGIR 2018).
@@ -17,21 +17,22 @@ mean of the weights (``lessons``), and item vectors pushed where the loss rises 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from longgame.arrays import Interactions
 from longgame.artefacts import Arrays
 from longgame.errors import ArtefactError, ConfigError
-from longgame.models import softmax, stopping
+from longgame.models import stopping
 from longgame.models.augment import BLIND, Augmentation, neighbours
+from longgame.models.descent import Descent, next_item
 from longgame.models.histories import known, recent
+from longgame.models.item_vectors import JOINTS, ItemVectors, Standard
 from longgame.models.lessons import Reader, agreement, contrast, windows
 from longgame.models.objectives import push
 from longgame.models.space import OneOf, Real, Space, Whole
@@ -40,7 +41,7 @@ from longgame.models.windows import batches, sequences
 from longgame.networks import NetworkConfig, UserNetwork, from_arrays, tensor, to_arrays
 from longgame.rng import derive
 from longgame.shapes import check
-from longgame.types import F32, I64, ItemId
+from longgame.types import F32, I64
 
 _STEPS_A_PASS = 150
 """Training steps a pass takes where the batch is chosen by the log's size: fewer learn too little in a pass."""
@@ -60,8 +61,16 @@ class SequenceConfig:
     """T, the last events of a history that it reads."""
     dropout: float = 0.2
     """Share of activations dropped in training, in [0, 1)."""
+    joint: str = "projected"
+    """How text and identity share an item's vector: projected or subspace (``item_vectors``)."""
+    text_width: int = 128
+    """Directions of the texts that are read; in a subspace less than ``width``, for the rest is the identity's."""
     text_alone: float = 0.1
     """Share of items whose residual is left out at a training step, in [0, 1). More helps items without events."""
+    gated: bool = False
+    """Gates on both branches of a block, and a gated feed-forward layer: the blocks of eSASRec (``networks.Block``)."""
+    negatives: int = 0
+    """Items drawn for each training step that stand for the catalogue in the softmax (``softmax``). 0: the whole catalogue."""
     learning_rate: float = 2e-3
     """Of Adam, above 0."""
     weight_decay: float = 0.3
@@ -110,10 +119,15 @@ class SequenceConfig:
             raise ConfigError(
                 f"SequenceConfig: text_alone in [0, 1), learning_rate above 0, weight_decay not below, got {self}"
             )
+        if self.joint not in JOINTS or self.text_width < 1 or (self.joint == "subspace" and self.text_width >= self.width):
+            raise ConfigError(
+                f"SequenceConfig: joint must be one of {', '.join(JOINTS)}, and text_width 1 or more, less than width in a "
+                f"subspace, got {self.joint!r}, {self.text_width} and {self.width}"
+            )
         if not 0 <= self.average < 1:
             raise ConfigError(f"SequenceConfig.average: must lie in [0, 1), got {self.average}")
-        if self.epochs < 1 or min(self.batch, self.patience) < 0:
-            raise ConfigError(f"SequenceConfig: epochs must be 1 or more, batch and patience 0 or more, got {self}")
+        if self.epochs < 1 or min(self.batch, self.patience, self.negatives) < 0:
+            raise ConfigError(f"SequenceConfig: epochs must be 1 or more, batch, patience, negatives 0 or more, got {self}")
         for name in ("contrast", "pretrain", "unlabelled", "adversary", "adversary_weight"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"SequenceConfig.{name}: must be 0 or more, got {getattr(self, name)}")
@@ -121,29 +135,8 @@ class SequenceConfig:
     def network(self) -> NetworkConfig:
         """The network that policies started from this model must have."""
         return NetworkConfig(
-            self.width, 0, self.hidden, heads=self.heads, blocks=self.blocks, steps=self.steps, dropout=self.dropout
+            self.width, 0, self.hidden, self.heads, self.blocks, self.steps, dropout=self.dropout, gated=self.gated
         )
-
-
-class _Catalogue(nn.Module):
-    """Item vectors: text through P, plus a residual of each item."""
-
-    def __init__(self, ids: tuple[ItemId, ...], text: int, config: SequenceConfig) -> None:
-        super().__init__()
-        noise = derive(config.seed, "text").standard_normal((text, config.width)) * config.width**-0.5
-        self.project = nn.Parameter(torch.from_numpy(noise.astype(np.float32)))
-        # Drawn from the item's id, not from its place: another order of the catalogue is the same model.
-        draws = [derive(config.seed, "item", id).standard_normal(config.width) for id in ids]
-        start = np.array(draws).reshape(len(ids), config.width) * config.width**-0.5 * (0.1 if text else 1.0)
-        self.residual = nn.Parameter(torch.from_numpy(start.astype(np.float32)))
-
-    def forward(self, text: Tensor, items: Tensor, text_alone: float) -> Tensor:
-        """(I, X), (n,) positions -> (n, D)."""
-        residual = self.residual[items]
-        if text_alone and text.shape[1]:
-            residual = residual * (torch.rand(len(items), 1) >= text_alone)
-        out: Tensor = text[items] @ self.project + residual
-        return out
 
 
 class SequenceModel:
@@ -163,6 +156,7 @@ class SequenceModel:
     def _empty(self, items: int, text: int) -> None:
         self._network = UserNetwork(self.config.network(), self.config.seed).eval()
         self._project = np.zeros((text, self.config.width), np.float32)  # (X, D)
+        self._mean = np.zeros(text, np.float32)  # (X,) of the texts
         self._residual = np.zeros((items, self.config.width), np.float32)  # (I, D)
         self._items = np.zeros((items, self.config.width), np.float32)  # (I, D) text P + residual
 
@@ -171,7 +165,6 @@ class SequenceModel:
         self._empty(sizes["I"], sizes["X"])
         self.best_epoch, self.curve = 0, []
         if not len(log):
-            self._items = features @ self._project
             return
         c = self.config
         done = stopping.fit(lambda log: _Trainer(c, log, features), log, c.epochs, c.patience, c.refit, c.seed, self.watch)
@@ -179,11 +172,13 @@ class SequenceModel:
         self._take(done.trainer, features)
 
     def _take(self, trainer: _Trainer, features: F32) -> None:
-        self._network = trainer.mean_network
-        catalogue = to_arrays(trainer.mean_catalogue)
-        self._project = catalogue["project"]
-        self._residual[trainer.active] = catalogue["residual"][trainer.active]
-        self._items = features @ self._project + self._residual
+        mean = trainer.descent.mean
+        self._network, catalogue = mean.network, to_arrays(mean.catalogue)
+        self._project = trainer.standard.turn @ catalogue["project"]
+        self._mean = trainer.standard.mean
+        own = catalogue["residual"] * mean.catalogue.own.numpy()
+        self._residual[trainer.active] = own[trainer.active]
+        self._items = self.item_vectors(features)
 
     def score(self, histories: I64) -> F32:
         """As ``protocols.Model`` says; only the last ``steps`` items count, repeats in a row once."""
@@ -195,7 +190,8 @@ class SequenceModel:
         sizes = check({"X": text}, ("features", features, "I X"))
         if sizes["I"] < count:
             raise ConfigError(f"SequenceModel.item_vectors: a catalogue only grows, got {sizes['I']} items after {count}")
-        out: F32 = features @ self._project
+        out: F32 = np.asarray((features - self._mean) @ self._project, np.float32)
+        out[~features.any(axis=1)] = 0.0  # no text says nothing, and not that it is unlike all others
         out[:count] += self._residual
         return out
 
@@ -204,7 +200,12 @@ class SequenceModel:
         return to_arrays(self._network)
 
     def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        own = {"project": self._project.copy(), "residual": self._residual.copy(), "items": self._items.copy()}
+        own = {
+            "project": self._project.copy(),
+            "mean": self._mean.copy(),
+            "residual": self._residual.copy(),
+            "items": self._items.copy(),
+        }
         return {**own, **to_arrays(self._network, "network.")}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -215,6 +216,7 @@ class SequenceModel:
         network = UserNetwork(self.config.network())
         from_arrays(network, state, "network.")
         self._network, self._project, self._residual, self._items = network.eval(), project, residual, items
+        self._mean = np.array(state["mean"], np.float32)
 
 
 @torch.inference_mode()
@@ -228,27 +230,32 @@ def _score(network: UserNetwork, items: F32, histories: I64) -> F32:
     return out
 
 
+class _Parts(nn.Module):
+    """All that is trained."""
+
+    def __init__(self, network: UserNetwork, catalogue: ItemVectors) -> None:
+        super().__init__()
+        self.network, self.catalogue = network, catalogue
+
+
 class _Trainer:
     """A network and a catalogue under training. One object a fit, so nothing half-made outlives it."""
 
     def __init__(self, config: SequenceConfig, log: Interactions, features: F32) -> None:
         self.config, self.log = config, log
-        self.network = UserNetwork(config.network(), config.seed)
-        self.catalogue = _Catalogue(log.items, features.shape[1], config)
+        self.standard = Standard.of(features, np.unique(log.item), config.text_width)
+        text = self.standard(np.ascontiguousarray(features, np.float32))
+        catalogue = ItemVectors(log.items, text.shape[1], config.width, config.joint, config.seed)
         # The softmax is over items with events, in order of their ids: no draw depends on the catalogue's order.
         self.active = np.array(sorted(np.unique(log.item).tolist(), key=lambda i: log.items[i]), np.int64)
         self.column = np.full(len(log.items) + 1, -1, np.int64)  # position -> its column of the softmax
         self.column[self.active] = np.arange(len(self.active))
-        self.text = tensor(np.ascontiguousarray(features, np.float32))
+        self.text = tensor(text)
+        self.share = np.bincount(log.item, minlength=len(log.items))[self.active] / max(1, len(log))
         near = neighbours(features, self.active) if "substitute" in config.augment else np.zeros((len(log.items), 0), np.int64)
         self.augmentation = Augmentation(config.augment or BLIND, config.strength, near)
-        self.mean_network, self.mean_catalogue = deepcopy(self.network).eval(), deepcopy(self.catalogue)
-        self.steps = 0
-        weights = [*self.network.parameters(), *self.catalogue.parameters()]
-        # foreach=False: one order of additions, so that the same seed is the same model to the last bit
-        self.optimizer = torch.optim.AdamW(
-            weights, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=False, fused=False
-        )
+        parts = _Parts(UserNetwork(config.network(), config.seed), catalogue)
+        self.descent = Descent(parts, config.learning_rate, config.weight_decay, config.average)
         self.sequences = sequences(log)
         count = -(-np.diff(self.sequences.offsets) // config.steps).sum()
         self.batch = config.batch or int(np.clip(count // _STEPS_A_PASS, 16, 512))
@@ -262,7 +269,7 @@ class _Trainer:
     def _pass(self, name: tuple[str, ...], step: Callable[[I64, I64, np.random.Generator], float]) -> float:
         """A step on each batch of the log -> the sum of what they return, an event. ``name`` derives all draws."""
         config = self.config
-        self.network.train()
+        self.descent.network.train()
         loss, count = 0.0, 0
         dropout, order, views = (derive(config.seed, what, *name) for what in ("dropout", "order", "views"))
         with torch.random.fork_rng(devices=[]):
@@ -275,46 +282,45 @@ class _Trainer:
     def _step(self, number: int, before: I64, target: I64, rng: np.random.Generator) -> float:
         """(B, L), (B, L) -> the sum of the losses of the batch's targets."""
         config = self.config
-        self.optimizer.zero_grad()
-        loss = self._next(*(self.augmentation.inputs(before, target, rng) if config.augment else (before, target)))
+        loss = self._next(*(self.augmentation.inputs(before, target, rng) if config.augment else (before, target)), rng)
         if config.contrast or config.unlabelled:
             self._lessons(windows(before, target, config.steps), number, rng)
-        self._move()
+        self.descent.move()
         return loss
 
     def _contrast_step(self, before: I64, target: I64, rng: np.random.Generator) -> float:
-        self.optimizer.zero_grad()
         told = contrast(self._reader(), windows(before, target, self.config.steps), self.augmentation, rng)
         if told is None:
             return 0.0
         told.backward()  # type: ignore[no-untyped-call]
-        self._move()
+        self.descent.move()
         return float(told.detach()) * len(before)
 
     def _reader(self) -> Reader:
-        items = self.catalogue(self.text, torch.from_numpy(self.active), self.config.text_alone)
-        return Reader(self.network, items, self.column)
+        parts = self.descent.network
+        items = parts.catalogue(self.text, torch.from_numpy(self.active), self.config.text_alone)
+        return Reader(parts.network, items, self.column)
 
-    def _next(self, before: I64, target: I64) -> float:
+    def _next(self, before: I64, target: I64, rng: np.random.Generator) -> float:
         """Adds the gradient of saying what came next, and of saying it under a push; the sum of the losses without."""
         config = self.config
         if not config.adversary:
-            return self._said(self._reader(), before, target)
+            return self._said(self._reader(), before, target, rng)
         drawn, reader = torch.get_rng_state(), self._reader()
         reader.items.retain_grad()
-        loss = self._said(reader, before, target)
+        loss = self._said(reader, before, target, rng)
         assert reader.items.grad is not None
         shift = push(reader.items.grad, config.adversary)
         torch.set_rng_state(drawn)  # the same activations are dropped: else the push is against another network
         reader = self._reader()
-        self._said(replace(reader, items=reader.items + shift), before, target, config.adversary_weight)
+        self._said(replace(reader, items=reader.items + shift), before, target, rng, config.adversary_weight)
         return loss
 
-    def _said(self, reader: Reader, before: I64, target: I64, weight: float = 1.0) -> float:
+    def _said(self, reader: Reader, before: I64, target: I64, rng: np.random.Generator, weight: float = 1.0) -> float:
         told = torch.from_numpy(target >= 0)
-        wanted = reader.steps(before)[told] @ self.network.item.weight
-        appeal = self.network.appeal(reader.items)[:, 0]
-        return softmax.backward(wanted, reader.items, appeal, torch.from_numpy(self.column[target])[told], weight)
+        wanted = reader.steps(before)[told] @ reader.network.item.weight
+        appeal, column = reader.network.appeal(reader.items)[:, 0], self.column[target[target >= 0]]
+        return next_item(wanted, reader.items, appeal, column, self.share, self.config.negatives, rng, weight)
 
     def _lessons(self, rows: I64, number: int, rng: np.random.Generator) -> None:
         """Adds the gradient of what (B, T) windows teach without a label."""
@@ -324,35 +330,22 @@ class _Trainer:
             total = total + config.contrast * told
         if config.unlabelled:
             with torch.no_grad():
-                items = self.mean_catalogue(self.text, torch.from_numpy(self.active), 0.0)
-            teacher = Reader(self.mean_network, items, self.column)
+                items = self.descent.mean.catalogue(self.text, torch.from_numpy(self.active), 0.0)
+            teacher = Reader(self.descent.mean.network, items, self.column)
             total = total + config.unlabelled * agreement(student, teacher, rows, self.augmentation, number, rng)
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]
 
-    def _move(self) -> None:
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0, foreach=False)
-        self.optimizer.step()
-        self._average()
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        """A running mean of the weights ranks better than the last ones, which still jump from batch to batch."""
-        self.steps += 1
-        kept = min(self.config.average, self.steps / (self.steps + 10))  # what it started from is soon forgotten
-        for mean, last in ((self.mean_network, self.network), (self.mean_catalogue, self.catalogue)):
-            for average, weight in zip(mean.parameters(), last.parameters(), strict=True):
-                average.lerp_(weight, 1 - kept)
-
     def score(self, histories: I64) -> F32:
         """With the mean of the weights."""
         with torch.inference_mode():
-            items: F32 = self.mean_catalogue(self.text, torch.arange(len(self.log.items)), 0.0).numpy()
-        return _score(self.mean_network, items, recent(histories, self.config.steps))
+            items: F32 = self.descent.mean.catalogue(self.text, torch.arange(len(self.log.items)), 0.0).numpy()
+        return _score(self.descent.mean.network, items, recent(histories, self.config.steps))
 
     def weights(self) -> dict[str, Arrays]:
-        return {"network": to_arrays(self.mean_network), "catalogue": to_arrays(self.mean_catalogue)}
+        mean = self.descent.mean
+        return {"network": to_arrays(mean.network), "catalogue": to_arrays(mean.catalogue)}
 
     def put_back(self, weights: Mapping[str, Arrays]) -> None:
-        from_arrays(self.mean_network, weights["network"])
-        from_arrays(self.mean_catalogue, weights["catalogue"])
+        from_arrays(self.descent.mean.network, weights["network"])
+        from_arrays(self.descent.mean.catalogue, weights["catalogue"])

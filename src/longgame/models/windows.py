@@ -26,11 +26,16 @@ class Sequences:
     """(N,) position of the item that came"""
 
 
-def sequences(log: Interactions) -> Sequences:
-    """Repeats in a row count once, as they do when a state is read."""
+def once(log: Interactions) -> Interactions:
+    """The log with repeats in a row taken once, as they are when a state is read."""
     user = log.user
     fresh = np.append(True, (log.item[1:] != log.item[:-1]) | (user[1:] != user[:-1])) if len(log) else np.zeros(0, np.bool_)
-    log = log.select(fresh)
+    return log.select(fresh)
+
+
+def sequences(log: Interactions) -> Sequences:
+    """The events of :func:`once`."""
+    log = once(log)
     before = np.full(len(log), -1, np.int64)
     before[1:] = log.item[:-1]
     before[log.offsets[:-1][np.diff(log.offsets) > 0]] = -1

@@ -63,10 +63,11 @@ def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) ->
     wanted = [_entry(name, ws, wish) for name in dict.fromkeys((*BASELINES, *wish.models))]
 
     def told(entry: Entry, seed: int, run: Run | LonggameError) -> None:
-        figure = f"NDCG@{wish.k} {run.result.ndcg.mean():.4f}" if isinstance(run, Run) and len(run.result.users) else str(run)
-        say(
-            f"{entry.name}{f', seed {seed}' if entry.runs > 1 else ''}: {figure if not isinstance(run, LonggameError) else run}"
-        )
+        which = f"{entry.name}, seed {seed}" if entry.runs > 1 else entry.name
+        if isinstance(run, Run) and len(run.result.users):
+            say(f"{which}: NDCG@{wish.k} {run.result.ndcg.mean():.4f}")
+        else:
+            say(f"{which}: {run if isinstance(run, LonggameError) else 'no held-out event could be ranked'}")
 
     runs = run_all(bench, wanted, Workers(wish.workers, one_thread), told)
     return compare(bench, wanted, runs, About(known.name, known.groups, known.mix))
