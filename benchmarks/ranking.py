@@ -6,11 +6,12 @@ PATH is anything ``longgame.datasets`` reads; without it, ``ml100k`` under ``$LO
 log has times, the last event of each user is the test and the one before it the validation; a published split without
 times (adjacency lists) is taken as it is, and models that read order are left out. All unseen items are ranked.
 
-Configurations are searched on the validation events alone, for ``--minutes``, by ``evaluation.tuning``; then each model
-is fitted on all but the test events and judged once, with ``--seeds`` seeds where there is randomness in it. Beside the
-models named stand: an ensemble of the tuned ones; the sequence model without its texts, in a paired test; and a second
-table in which a tenth of the items is held out of training altogether. ``--until`` bounds the whole: further seeds are
-begun only before it.
+Configurations are searched on the validation events alone, for ``--minutes``, by ``evaluation.tuning``, those of models
+trained by passes only where there are three minutes for each of them; then each model is fitted on all but the test events
+and judged once, with ``--seeds`` seeds where there is randomness in it. Beside the models named stand: ``ensemble`` of all of
+the tuned ones that it knows and ``ensemble-small`` of the sequence model and item-kNN; the sequence model without its texts, in
+a paired test; and a second table in which a tenth of the items is held out of training altogether. ``--until`` bounds the
+whole: further seeds, in the order in which models were named, are begun only before it.
 
 Out come ``ranking.json``, ``ranking.html`` and ``ranking.md`` (and ``cold.…``) in ``--out``, where runs and searches are
 kept as well: the same command goes on where it was stopped. Begin in a new folder after changing a model's code.
@@ -54,8 +55,14 @@ ORDERED = ("sequence", "gru4rec", "youtube")
 """Models that read the order of events, which a published split without times has not."""
 RATED = ("svd", "svd-plus-plus", "time-factors")
 """Models that predict ratings, which need some that differ."""
-MEMBERS = ("sequence", "item-knn", "ease", "als", "slim", "user-knn")
-"""Of the large ensemble; what a member is worth is learned, and who is worth nothing is dropped."""
+SMALL = "ensemble-small"
+ENSEMBLES = {
+    "ensemble": ("sequence", "gru4rec", "item-knn", "ease", "als", "slim", "user-knn"),
+    SMALL: ("sequence", "item-knn"),
+}
+"""Members, as far as they are named; what each is worth is learned, and who is worth nothing is dropped."""
+SLOW = 3.0
+"""Minutes of search that a model trained by passes must have: fewer would try the default, and nothing else."""
 COLD = ("popularity", "item-knn", "content", "sequence")
 """Of the table with items held out, beside the ensembles."""
 
@@ -86,9 +93,9 @@ def fits(name: str, log: Interactions) -> str:
 
 
 def chosen(said: str, log: Interactions) -> tuple[str, ...]:
-    names = list(MODELS) if said == "all" else [name.strip() for name in said.split(",") if name.strip()]
-    if unknown := set(names) - MODELS.keys():
-        raise SystemExit(f"--models: there is no {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}, and all")
+    names = [*MODELS, SMALL] if said == "all" else [name.strip() for name in said.split(",") if name.strip()]
+    if unknown := set(names) - MODELS.keys() - {SMALL}:
+        raise SystemExit(f"--models: there is no {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}, {SMALL}, and all")
     out = []
     for name in dict.fromkeys((*BASELINES, *names)):
         if why := fits(name, log):
@@ -99,17 +106,18 @@ def chosen(said: str, log: Interactions) -> tuple[str, ...]:
 
 
 def tuned(plan: Plan, minutes: float) -> dict[str, Mapping[str, Any]]:
-    """Model -> fields found on the validation events. Those trained by passes are searched only where a trial fits."""
-    names = [name for name in plan.models if getattr(MODELS[name].load()[0], "SPACE", {})]
+    """Model -> fields found on the validation events. Those trained by passes only where there is time for some trials."""
+    names = [name for name in plan.models if name in MODELS and getattr(MODELS[name].load()[0], "SPACE", {})]
     quick = [name for name in names if not MODELS[name].passes]
     slow = [name for name in names if MODELS[name].passes]
     task = Task(plan.split.train, plan.split.validation, plan.known.features, plan.k)
+    enough = 0.4 * minutes >= SLOW * len(slow)
     out: dict[str, Mapping[str, Any]] = {}
     left = minutes
-    for some, part in ((quick, 0.6 if slow else 1.0), (slow, 1.0)):
+    for some, part in ((quick, 0.6 if slow and enough else 1.0), (slow if enough else [], 1.0)):
         if not some or left <= 0:
             continue
-        found = tune_all(some, task, Budget(minutes=max(left * part, 1e-3)), folder=plan.out / "tuning")
+        found = tune_all(some, task, Budget(minutes=left * part), folder=plan.out / "tuning")
         for name, result in found.items():
             if not isinstance(result, Tuned):
                 print(f"  {name} was not tuned: {result}")
@@ -121,6 +129,8 @@ def tuned(plan: Plan, minutes: float) -> dict[str, Mapping[str, Any]]:
                 f"  tuned {name}: NDCG@{plan.k} {gain}{result.value:.4f}, {len(result.trials)} trials, {result.values}",
                 flush=True,
             )
+    if slow and not enough:
+        print(f"  not tuned, for want of {SLOW:g} minutes each: {', '.join(slow)}", flush=True)
     return out
 
 
@@ -129,7 +139,13 @@ def entries(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
     configs = Configs(found)
     out = []
     for name in plan.models:
-        if name == "ensemble":
+        if name in ENSEMBLES:
+            members = tuple(member for member in ENSEMBLES[name] if member in plan.models)
+            if len(members) < 2:
+                print(f"  {name} is left out: of its members only {', '.join(members) or 'none'} is in the table", flush=True)
+                continue
+            config = configs.config("ensemble", members=members)
+            out.append(Entry(name, "ensemble", " + ".join(members), config, plan.seeds))
             continue
         baseline = name in BASELINES
         out.append(Entry(name, name, MODELS[name].title, configs.config(name), plan.seeds, baseline))
@@ -138,39 +154,32 @@ def entries(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
         if name == "content" and plan.known.words is not None:
             config = configs.config(name)
             out.append(Entry("content-words", name, "word vectors near the history's", config, text="words"))
-    if "ensemble" in plan.models:
-        members = tuple(name for name in MEMBERS if name in plan.models)
-        small = tuple(name for name in ("sequence", "item-knn") if name in plan.models)
-        for name, some in (("ensemble-small", small), ("ensemble", members)):
-            if len(some) > 1 and (name == "ensemble" or len(members) > len(some)):
-                config = configs.config("ensemble", members=some)
-                out.append(Entry(name, "ensemble", " + ".join(some), config, plan.seeds))
     return out
 
 
 def fitted(plan: Plan, bench: Bench, wanted: Sequence[Entry]) -> Runs:
-    """All entries with one seed; then with more, one after the other, while there is time."""
+    """All entries with one seed; then with more, in the order that they were named, while there is time."""
 
     def told(entry: Entry, seed: int, run: Run | LonggameError) -> None:
         if isinstance(run, LonggameError):
             print(f"  {entry.name}: {run}", flush=True)
-        else:
+        elif seed == entry.runs - 1:  # the others were told before
             figures = f"recall {run.result.recall.mean():.4f}, NDCG {run.result.ndcg.mean():.4f}"
             print(f"  {entry.name}, seed {seed}: {figures}, {run.seconds:.0f} s, {run.numbers:,} numbers", flush=True)
 
-    runs = run_all(bench, some_seeds(wanted, 1), plan.workers, told)
+    runs = dict(run_all(bench, [replace(entry, seeds=1) for entry in wanted], plan.workers, told))
     for seeds in range(2, plan.seeds + 1):
-        if time.perf_counter() > plan.until:
-            print(f"  out of time: {seeds - 1} seeds of {plan.seeds}", flush=True)
-            break
-        again = [entry for entry in some_seeds(wanted, seeds) if not isinstance(runs[entry.name], LonggameError)]
-        more = run_all(bench, again, plan.workers, lambda e, s, r, n=seeds: told(e, s, r) if s == n - 1 else None)  # type: ignore[misc]
-        runs = {**runs, **more}
+        again = [e for e in wanted if hasattr(e.config, "seed") and not isinstance(runs[e.name], LonggameError)]
+        for first in range(0, len(again), plan.workers.count):
+            if time.perf_counter() > plan.until:
+                print(
+                    f"  out of time: {seeds - 1} of {plan.seeds} seeds of {', '.join(e.name for e in again[first:])}",
+                    flush=True,
+                )
+                return runs
+            some = [replace(entry, seeds=seeds) for entry in again[first : first + plan.workers.count]]
+            runs |= run_all(bench, some, plan.workers, told)
     return runs
-
-
-def some_seeds(wanted: Sequence[Entry], seeds: int) -> list[Entry]:
-    return [replace(entry, seeds=seeds) for entry in wanted]
 
 
 def written(table: RankingTable, out: Path, name: str, more: Mapping[str, Any]) -> None:
@@ -234,7 +243,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--models", default="all", help="names by commas, or all; the baselines come unasked")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=15, help="of search on the validation events")
-    parser.add_argument("--until", type=float, default=60, help="minutes after which no further seed is begun")
+    parser.add_argument("--until", type=float, default=60, help="minutes after which no run with a further seed is begun")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--split", choices=("leave-one-out", "time"))
     parser.add_argument("--at", help="with --split time: where the test begins")

@@ -6,10 +6,10 @@ Benchmarks", RecSys 2022, eq. 1 and section 3.2): over users u, items i and the 
 
     sum_S (w_u . h_i - 1)^2 + a sum_all (w_u . h_i)^2 + l sum_u c_u |w_u|^2 + l' sum_i c_i |h_i|^2,   c_u ~ (n_u + a I)^v
 
-with n_u the items that u took, I the items anybody took, and the same for c_i. What a is depends on how dense a log is: .2 is
-right for MovieLens and drowns what is taken in a shop, so it is given by what it adds up to (as c_0 in He et al., SIGIR 2016). c is scaled so that its sum does not
-depend on v: one penalty then means the same at every v. Each side is solved for in turn, by a few steps of conjugate
-gradients from where it stood (Takacs, Pilaszy and Tikk, RecSys 2011).
+with n_u the items that u took, I the items anybody took, and the same for c_i. Which a is right depends on how dense a log
+is, .2 on MovieLens and a hundredth of that in a shop, so it is given by what it adds up to (as c_0 in He et al., SIGIR 2016).
+c is scaled so that its sum does not depend on v: one penalty then means the same at every v. Each side is solved for in
+turn, by a few steps of conjugate gradients from where it stood (Takacs, Pilaszy and Tikk, RecSys 2011).
 
 A user is no parameter when scored: his factors are the exact solution of his part for the history given. Cost: memory
 of users and items times width; an iteration is a pass over the log per step of the gradients.

@@ -37,6 +37,7 @@ from longgame.models.lessons import Reader, agreement, contrast, windows
 from longgame.models.objectives import push
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
+from longgame.models.warm import Warm
 from longgame.models.windows import batches, sequences
 from longgame.networks import NetworkConfig, UserNetwork, from_arrays, tensor, to_arrays
 from longgame.rng import derive
@@ -246,10 +247,8 @@ class _Trainer:
         self.standard = Standard.of(features, np.unique(log.item), config.text_width)
         text = self.standard(np.ascontiguousarray(features, np.float32))
         catalogue = ItemVectors(log.items, text.shape[1], config.width, config.joint, config.seed)
-        # The softmax is over items with events, in order of their ids: no draw depends on the catalogue's order.
-        self.active = np.array(sorted(np.unique(log.item).tolist(), key=lambda i: log.items[i]), np.int64)
-        self.column = np.full(len(log.items) + 1, -1, np.int64)  # position -> its column of the softmax
-        self.column[self.active] = np.arange(len(self.active))
+        warm = Warm.of(log)
+        self.active, self.column = warm.position, warm.column
         self.text = tensor(text)
         self.share = np.bincount(log.item, minlength=len(log.items))[self.active] / max(1, len(log))
         near = neighbours(features, self.active) if "substitute" in config.augment else np.zeros((len(log.items), 0), np.int64)
