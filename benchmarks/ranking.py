@@ -168,17 +168,18 @@ def fitted(plan: Plan, bench: Bench, wanted: Sequence[Entry]) -> Runs:
             print(f"  {entry.name}, seed {seed}: {figures}, {run.seconds:.0f} s, {run.numbers:,} numbers", flush=True)
 
     runs = dict(run_all(bench, [replace(entry, seeds=1) for entry in wanted], plan.workers, told))
+    going = [e for e in wanted if hasattr(e.config, "seed") and not isinstance(runs[e.name], LonggameError)]
     for seeds in range(2, plan.seeds + 1):
-        again = [e for e in wanted if hasattr(e.config, "seed") and not isinstance(runs[e.name], LonggameError)]
-        for first in range(0, len(again), plan.workers.count):
-            if time.perf_counter() > plan.until:
-                print(
-                    f"  out of time: {seeds - 1} of {plan.seeds} seeds of {', '.join(e.name for e in again[first:])}",
-                    flush=True,
-                )
-                return runs
-            some = [replace(entry, seeds=seeds) for entry in again[first : first + plan.workers.count]]
-            runs |= run_all(bench, some, plan.workers, told)
+        late = []
+        for first in range(0, len(going), plan.workers.count):
+            some = going[first : first + plan.workers.count]
+            if time.perf_counter() > plan.until:  # what was kept costs no time
+                late += [entry for entry in some if not bench.kept(entry, seeds - 1)]
+            begun = [replace(entry, seeds=seeds) for entry in some if entry not in late]
+            runs |= run_all(bench, begun, plan.workers, told)
+        if late:
+            print(f"  out of time: {seeds - 1} of {plan.seeds} seeds of {', '.join(e.name for e in late)}", flush=True)
+        going = [entry for entry in going if entry not in late]
     return runs
 
 

@@ -127,6 +127,11 @@ class Bench:
             _write(path, run)
         return run
 
+    def kept(self, entry: Entry, seed: int) -> bool:
+        """Whether that run was made before, and costs nothing now."""
+        path = self._path(entry, seed)
+        return path is not None and path.exists()
+
     def _text(self, entry: Entry) -> F32:
         if entry.text == "words":
             if self.words is None:
