@@ -120,6 +120,15 @@ def test_a_checkpoint_of_another_config_is_refused(fitted):
         SequenceModel(SequenceConfig(**{**vars(SMALL), "blocks": 2})).load_state_dict(model.state_dict())
 
 
+def test_a_snapshot_of_the_first_version_projects_texts_as_they_came(fitted):
+    model, _, features = fitted
+    state = {name: array for name, array in model.state_dict().items() if name != "mean"}
+    again = SequenceModel(model.config)
+    again.load_state_dict(state)
+    more = np.concatenate([features, features[4:6]])
+    np.testing.assert_allclose(again.item_vectors(more)[30:], features[4:6] @ state["project"], atol=1e-6)
+
+
 def test_stopping_early_keeps_the_best_pass(fitted):
     model = fitted[0]
     assert model.best_epoch == 1 + int(np.argmax(model.curve))

@@ -217,7 +217,8 @@ class SequenceModel:
         network = UserNetwork(self.config.network())
         from_arrays(network, state, "network.")
         self._network, self._project, self._residual, self._items = network.eval(), project, residual, items
-        self._mean = np.array(state["mean"], np.float32)
+        # Snapshots of the first version have no mean: their texts were projected as they came.
+        self._mean = np.array(state.get("mean", np.zeros(len(project))), np.float32)
 
 
 @torch.inference_mode()
