@@ -207,7 +207,7 @@ def cold(plan: Plan, wanted: Sequence[Entry], share: float = 0.1) -> None:
             lifted=True,
         )
         for entry in wanted
-        if entry.name == "item-knn"  # the sequence model does that by itself
+        if entry.name in ("item-knn", "sequence")
     ]
     runs = fitted(plan, bench, some)
     table = compare(bench, some, runs, about(plan.known))
