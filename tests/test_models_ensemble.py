@@ -6,8 +6,8 @@ import pytest
 from longgame.arrays import Interactions
 from longgame.errors import ArtefactError, ConfigError
 from longgame.models import MODELS, ItemKNN, Popularity
-from longgame.models.ensemble import EnsembleConfig, selected, standardised
-from longgame.models.lift import Lift, Lifted
+from longgame.models.ensemble import EnsembleConfig, selected
+from longgame.models.lift import Lift, Lifted, standardised
 from longgame.models.windows import held_out
 from longgame.types import F32, ItemId, UserId
 
@@ -165,3 +165,19 @@ def test_of_events_at_one_moment_any_may_be_held_out():
     for row, wanted in zip(history, target, strict=True):
         assert sorted([*row.tolist(), wanted]) == [0, 1, 2, 3, 4]
         assert np.array_equal(row, np.sort(row)), "the rest keeps its order"
+
+
+@pytest.mark.parametrize("scale", [2.0**-13, 2.0**13])
+def test_new_items_stand_where_they_do_whatever_the_scale_of_the_scores(scale):
+    """A model's scores say nothing across models: what is learned of new items must not depend on how large they are."""
+
+    class Scaled(ItemKNN):
+        def score(self, histories):
+            return super().score(histories) * np.float32(scale)
+
+    log, features = grouped()
+    plain, scaled = Lifted(ItemKNN), Lifted(Scaled)
+    plain.fit(log, features)
+    scaled.fit(log, features)
+    history = log.padded(np.arange(5))
+    np.testing.assert_allclose(scaled.score(history), plain.score(history), atol=1e-4)

@@ -16,7 +16,7 @@ import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ArtefactError, ConfigError
-from longgame.models.lift import Lift
+from longgame.models.lift import Lift, standardised
 from longgame.models.space import Space
 from longgame.models.stopping import Watch, unwatched
 from longgame.models.windows import held_out
@@ -170,16 +170,6 @@ class Ensemble:
             models[place] = model
         self._models, self._weights, self._items = models, weights, int(state["items"][0])
         self._lift = Lift.load(state)
-
-
-def standardised(scores: F32) -> F32:
-    """(B, I) -> each row less its mean, over its deviation; zeros where a row says nothing."""
-    if not scores.shape[1]:
-        return scores
-    centred = scores - scores.mean(axis=1, keepdims=True)
-    deviation = centred.std(axis=1, keepdims=True)
-    out: F32 = centred / np.where(deviation > 1e-12, deviation, np.inf)
-    return out
 
 
 def selected(scores: list[F32], history: I64, target: I64, rounds: int) -> F64:

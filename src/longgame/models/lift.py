@@ -124,13 +124,14 @@ class Lifted:
         if len(train) and len(target) and not (np.bincount(log.item, minlength=len(log.items)) > 0).all():
             first = self._make()
             first.fit(train, features)
-            self._lift = Lift.learn(first.score(history), history, target, train, features, self._seed)
+            self._lift = Lift.learn(standardised(first.score(history)), history, target, train, features, self._seed)
         self._model = self._make()
         self._model.fit(log, features)
 
     def score(self, histories: I64) -> F32:
         scores = self._model.score(histories)
-        return scores if self._lift is None else self._lift.apply(scores, histories)
+        # On one scale whatever the model's: what is learned is held back by a price that knows no other.
+        return scores if self._lift is None else self._lift.apply(standardised(scores), histories)
 
     def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
         held = {f"model.{name}": array for name, array in self._model.state_dict().items()}
@@ -140,6 +141,16 @@ class Lifted:
         self._model = self._make()
         self._model.load_state_dict({k.removeprefix("model."): a for k, a in state.items() if k.startswith("model.")})
         self._lift = Lift.load(state)
+
+
+def standardised(scores: F32) -> F32:
+    """(B, I) -> each row less its mean, over its deviation; zeros where a row says nothing."""
+    if not scores.shape[1]:
+        return scores
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    deviation = centred.std(axis=1, keepdims=True)
+    out: F32 = centred / np.where(deviation > 1e-12, deviation, np.inf)
+    return out
 
 
 def _neighbours(vectors: F32, items: I64, pool: I64) -> tuple[I64, F32]:
