@@ -70,6 +70,7 @@ def rank(
     """The honest table: any models beside the baselines, accuracy and all that it does not show, with errors and tests."""
     from longgame.artefacts import write_whole
     from longgame.wiring import evaluating
+    from longgame.wiring.configs import plain
     from longgame.wiring.workspace import one_thread, workspace
 
     settings = settings_of(ctx)
@@ -83,7 +84,7 @@ def rank(
 
         write_whole(html, page(table).encode())
     if json:
-        say_json(table.to_json())
+        say_json(plain(table.to_json()))
         return
     _say_table(table)
     if html is not None:

@@ -122,7 +122,7 @@ class Ensemble:
         repeat = self.config.members[:place].count(name)
         config: Any = getattr(self._make(name, values), "config", None)
         if hasattr(config, "seed"):
-            values["seed"] = config.seed + repeat + self.config.seed
+            values["seed"] = config.seed + repeat + self.config.seed * len(self.config.members)
         elif repeat:
             raise ConfigError(f"EnsembleConfig.members: {name} is always the same, so it can stand there once")
         if hasattr(config, "refit"):

@@ -38,12 +38,13 @@ class Wish:
 
 
 def ratings(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) -> RatingTable:
-    """Models fitted anew without the held-out ratings and judged by them. Tuned configurations are used.
+    """Models fitted anew without the held-out ratings and judged by them. The models have their defaults: what `longgame
+    tune` finds is for rankings, and was chosen by events that are tested here.
 
     Raises ConfigError where it is not clear which events are ratings, DataError where there is nothing to foretell.
     """
     log = _rated(ws, wish.kind)
-    configs = Configs.of(ws.settings)
+    configs = Configs()
     if wish.cut is not None:
         split = wish.cut.split(log, wish.seed)
         parts, label = in_time(split), split.label
