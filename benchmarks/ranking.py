@@ -14,7 +14,7 @@ a paired test; and a second table in which a tenth of the items is held out of t
 whole: further seeds, in the order in which models were named, are begun only before it.
 
 Out come ``ranking.json``, ``ranking.html`` and ``ranking.md`` (and ``cold.…``) in ``--out``, where runs and searches are
-kept as well: the same command goes on where it was stopped. Begin in a new folder after changing a model's code.
+kept as well, and found again while the code of the models is the same: the same command goes on where it was stopped.
 """
 
 # ruff: noqa: E402

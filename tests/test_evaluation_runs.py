@@ -71,6 +71,13 @@ def test_another_config_seed_data_or_length_is_another_run(tmp_path: Path):
     assert len(list(tmp_path.iterdir())) == 6
 
 
+def test_other_code_of_the_models_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    bench(tmp_path).run(entry("item-knn"), 0)
+    monkeypatch.setattr("longgame.evaluation.runs.code", lambda: "other")
+    bench(tmp_path).run(entry("item-knn"), 0)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_half_a_file_is_made_again(tmp_path: Path):
     bench(tmp_path).run(entry("popularity"), 0)
     (file,) = tmp_path.iterdir()

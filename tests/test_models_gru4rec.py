@@ -73,6 +73,18 @@ def test_a_history_is_read_from_its_beginning_as_the_formulas_say(layers, tied):
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
+def test_a_history_that_is_cut_has_no_beginning_as_no_window_of_training_has():
+    config = GRU4RecConfig(width=5, hidden=7, steps=3, epochs=2, patience=0)
+    model = fitted(config)
+    network = model._network
+    position = model._warm.position.tolist()
+    with torch.no_grad():
+        user = by_the_paper(network, [position.index(item) for item in (9, 4, 2)], 1)
+        want = (network.read[:-1] @ user + network.bias).numpy()
+    got = model.score(np.array([[3, 9, 4, 2], [-1, -1, 9, 4]]))[0, position]
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
 def test_tied_items_have_one_table_and_untied_ones_two():
     tied, apart = (RecurrentNetwork(6, GRU4RecConfig(width=3, tied=tied)) for tied in (True, False))
     assert tied.items.shape == apart.items.shape == (6, 3)

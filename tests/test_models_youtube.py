@@ -255,7 +255,7 @@ def test_both_stages_are_stopped_by_held_out_events_and_say_so():
     told = []
     model = YouTube(YouTubeConfig(**{**SMALL, "patience": 2}), lambda number, metrics: told.append((number, metrics)))
     model.fit(markov(), np.zeros((24, 0), np.float32))
-    assert 1 <= model.best_epoch <= 12 and 1 <= model.best_ranking_epoch <= 12
+    assert 1 <= model.best_candidates_epoch <= 12 and 1 <= model.best_ranking_epoch <= 12
     assert [number for number, _ in told] == list(range(len(told)))
     assert "ndcg" in told[0][1] and "refit loss" in told[-1][1]
 

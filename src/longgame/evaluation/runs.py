@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +17,7 @@ import numpy as np
 from longgame.arrays import Interactions
 from longgame.artefacts import load, save
 from longgame.errors import ArtefactError, ConfigError, LonggameError, ShapeError
+from longgame.evaluation.fingerprint import code
 from longgame.evaluation.ranking import RankingResult, evaluate_model
 from longgame.evaluation.splits import Split
 from longgame.models import MODELS
@@ -86,8 +85,8 @@ class Bench:
     words: F32 | None = None
     """(I, W) the same texts as means of static word vectors, for entries that ask for them."""
     folder: Path | None = None
-    """Where runs are kept; None: nowhere. A run is found again while its model's file, its config, its seed and all data are
-    the same; what other files of a model have changed is not noticed, so begin in a new folder after changing code."""
+    """Where runs are kept; None: nowhere. A run is found again while its config, its seed, all data and the code of all
+    models are the same."""
     before: Interactions = field(init=False)
     key: str = field(init=False)
 
@@ -96,7 +95,7 @@ class Bench:
             raise ConfigError(f"the length of a ranking must be 1 or more, got {self.k}")
         object.__setattr__(self, "before", self.split.before)
         hasher = blake2b(digest_size=8)
-        hasher.update(repr((self.k, self.before.users, self.before.items, self.features.shape)).encode())
+        hasher.update(repr((code(), self.k, self.before.users, self.before.items, self.features.shape)).encode())
         for log in (self.before, self.split.test):
             for column in (log.offsets, log.item, log.at, log.value):
                 hasher.update(column.tobytes())
@@ -142,8 +141,7 @@ class Bench:
     def _path(self, entry: Entry, seed: int) -> Path | None:
         if self.folder is None:
             return None
-        source = inspect.getsource(sys.modules[type(entry.config).__module__])
-        told = (self.key, entry.kind, repr(entry.config), seed, entry.text, entry.lifted, source)
+        told = (self.key, entry.kind, repr(entry.config), seed, entry.text, entry.lifted)
         return self.folder / f"{entry.name}-{seed}-{blake2b(repr(told).encode(), digest_size=8).hexdigest()}.safetensors"
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError, DataError, LonggameError, MissingExtra, ShapeError
+from longgame.evaluation.fingerprint import code
 from longgame.evaluation.ranking import evaluate_model
 from longgame.language.lock import exclusive
 from longgame.models import MODELS
@@ -192,6 +193,8 @@ class _Search:
     seed: int
     clock: Callable[[], float]
     space: Space = field(init=False)
+    whole: str = field(init=False)
+    """The config, fields that are not searched among them: with another default of one of them it is another task."""
     default: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -202,12 +205,13 @@ class _Search:
         self.space = {key: held for key, held in space.items() if key not in self.fixed}
         config = self.kind.config(**self.fixed)
         self.default = {key: getattr(config, key) for key in self.space}
+        self.whole = repr(config)
 
     def key(self) -> str:
         """Names all that decides what a trial's value is, and which trials are made."""
         task = self.task
         hasher = blake2b(digest_size=8)
-        told = (self.name, self.space, self.fixed, self.default, self.seed, task.k, task.metric, task.users)
+        told = (code(), self.name, self.space, self.whole, self.seed, task.k, task.metric, task.users)
         hasher.update(repr((told, task.train.users, task.train.items)).encode())
         for log in (task.train, task.validation):
             for column in (log.offsets, log.item, log.at, log.value):

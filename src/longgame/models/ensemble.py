@@ -130,7 +130,7 @@ class Ensemble:
         return values
 
     def _final(self, place: int, first: Model | None) -> dict[str, Any]:
-        """As many passes as were best the first time, over everything."""
+        """As many passes as were best the first time, over everything; who is not told by one number of them seeks anew."""
         values = self._values(place)
         best = getattr(first, "best_epoch", 0)
         if best:

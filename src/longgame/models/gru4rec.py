@@ -177,16 +177,18 @@ def _network(items: int, config: GRU4RecConfig) -> RecurrentNetwork:
 @torch.inference_mode()
 def _score(network: RecurrentNetwork, warm: Warm, histories: I64, steps: int) -> F32:
     """(B, T) positions -> (B, I)."""
-    history = warm.rows(histories)[:, -steps:]
+    history = warm.rows(histories)
+    cut = (history >= 0).sum(axis=1) > steps
+    history = history[:, -steps:]
     if not len(warm) or not len(history):
         return warm.spread(np.zeros((len(history), len(warm)), np.float32))
     present = history >= 0
     last = present.sum(axis=1)
-    # In front the row that histories begin with, behind the padding: each is read from its first step.
+    # In front the row that histories begin with, if it is their beginning; behind the padding: each is read from its first step.
     rows = np.full((len(history), history.shape[1] + 1), len(warm), np.int64)
     row, place = np.nonzero(present)
-    rows[row, place - (history.shape[1] - last)[row] + 1] = history[present]
-    wanted = torch.from_numpy(np.arange(rows.shape[1]) == last[:, None])
+    rows[row, place - (history.shape[1] - last)[row] + ~cut[row]] = history[present]
+    wanted = torch.from_numpy(np.arange(rows.shape[1]) == (last - cut)[:, None])
     user = network(torch.from_numpy(rows), wanted)
     told: F32 = torch.addmm(network.bias, user, network.items.T).numpy()
     return warm.spread(told + warm.own_tie)

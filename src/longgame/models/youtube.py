@@ -122,7 +122,7 @@ class YouTube:
     def __init__(self, config: YouTubeConfig | None = None, watch: Watch = unwatched) -> None:
         self.config = config or YouTubeConfig()
         self.watch = watch
-        self.best_epoch = 0
+        self.best_candidates_epoch = 0
         """Passes of the first stage after which the held-out events were ranked best; 0 where nothing was held out."""
         self.best_ranking_epoch = 0
         """The same of the second stage."""
@@ -133,14 +133,14 @@ class YouTube:
         return Stage(candidate_network(0, self.config), ranking_network(0, self.config), warm, 1.0)
 
     def fit(self, log: Interactions, features: F32) -> None:
-        self.best_epoch, self.best_ranking_epoch, self._stage = 0, 0, self._nothing(len(log.items))
+        self.best_candidates_epoch, self.best_ranking_epoch, self._stage = 0, 0, self._nothing(len(log.items))
         if not len(log):
             return
         c, warm = self.config, Warm.of(log)
         passes = _Passes(self.watch)
         # Not refitted by ``stopping``: the second stage is to be stopped by events that its first stage has not seen either.
         search = stopping.fit(lambda part: CandidateTrainer(c, part, warm), log, c.epochs, c.patience, False, c.seed, passes)
-        self.best_epoch = search.best_epoch
+        self.best_candidates_epoch = search.best_epoch
         searched = first = search.trainer.mean
         count = search.best_epoch or c.epochs
         if search.best_epoch:
