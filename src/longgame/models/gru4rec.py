@@ -184,7 +184,7 @@ def _score(network: RecurrentNetwork, warm: Warm, histories: I64, steps: int) ->
         return warm.spread(np.zeros((len(history), len(warm)), np.float32))
     present = history >= 0
     last = present.sum(axis=1)
-    # In front the row that histories begin with, if it is their beginning; behind the padding: each is read from its first step.
+    # In front the row that histories begin with, if it is their beginning; behind, the padding: all are read from their first.
     rows = np.full((len(history), history.shape[1] + 1), len(warm), np.int64)
     row, place = np.nonzero(present)
     rows[row, place - (history.shape[1] - last)[row] + ~cut[row]] = history[present]
