@@ -45,16 +45,12 @@ from longgame.evaluation.splits import Cut, Split, without_items
 from longgame.evaluation.table import RankingTable
 from longgame.evaluation.tuning import Budget, Task, Tuned, tune_all
 from longgame.language import VectorCache
-from longgame.models import MODELS
+from longgame.models import MODELS, unfit
 from longgame.types import I64
 from longgame.wiring.configs import Configs, plain
 from longgame.wiring.reading import Known, read
 from longgame.wiring.workspace import one_thread
 
-ORDERED = ("sequence", "gru4rec", "youtube")
-"""Models that read the order of events, which a published split without times has not."""
-RATED = ("svd", "svd-plus-plus", "time-factors")
-"""Models that predict ratings, which need some that differ."""
 SMALL = "ensemble-small"
 ENSEMBLES = {
     "ensemble": ("sequence", "gru4rec", "item-knn", "ease", "als", "slim", "user-knn"),
@@ -82,23 +78,13 @@ class Plan:
     """Of ``time.perf_counter``: no further seed is begun after it."""
 
 
-def fits(name: str, log: Interactions) -> str:
-    """Why a model cannot say anything on this log; empty where it can."""
-    longest = np.diff(log.offsets).max(initial=0)
-    if name in ORDERED and longest > 1 and len(np.unique(log.at)) <= 10:
-        return "the log has no times, so no order"
-    if name in RATED and len(np.unique(log.value)) < 2:
-        return "nothing is rated"
-    return ""
-
-
 def chosen(said: str, log: Interactions) -> tuple[str, ...]:
     names = [*MODELS, SMALL] if said == "all" else [name.strip() for name in said.split(",") if name.strip()]
     if unknown := set(names) - MODELS.keys() - {SMALL}:
         raise SystemExit(f"--models: there is no {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}, {SMALL}, and all")
     out = []
     for name in dict.fromkeys((*BASELINES, *names)):
-        if why := fits(name, log):
+        if why := unfit(name, log) if name in MODELS else "":
             print(f"  {name} is left out: {why}", flush=True)
         else:
             out.append(name)
@@ -230,12 +216,10 @@ def about(known: Known) -> About:
 
 
 def split_of(known: Known, said: str | None, at: str | None) -> Split:
-    """As asked; else by the published split where there are no times, and each user's last event where there are."""
-    moments = np.unique(known.log.at)
-    if said is None and at is None and len(moments) <= 10:
-        return Cut("time", datetime.fromtimestamp(int(moments[-1]) / 1e6, UTC)).split(known.log)
+    """As asked, or as the log allows."""
     when = datetime.fromisoformat(at).replace(tzinfo=UTC) if at else None
-    return Cut(said or ("time" if at else "leave-one-out"), when).split(known.log)
+    cut = Cut(said or "time", when) if said or at else Cut.of(known.log)
+    return cut.split(known.log)
 
 
 def arguments() -> argparse.Namespace:

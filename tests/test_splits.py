@@ -39,7 +39,10 @@ def test_the_latest_events_are_whole_moments_or_a_draw_of_one():
     train, late = latest(log, 0.12)
     assert train.at.max() < late.at.min() and len(late) == 2 * 40 / 2 + 40 and len(train) + len(late) == len(log)
     still = replace(log, at=np.zeros_like(log.at))
-    assert latest(still, 0.05)[1].at.size == 0, "a twentieth of ten events is none"
+    few = np.diff(latest(still, 0.05)[1].offsets)
+    assert set(few.tolist()) == {0, 1} and 8 < few.sum() < 32, "a twentieth of ten events is one, for half of the users"
+    one = log_of([[0]] * 40, 4)
+    assert len(latest(replace(one, at=np.zeros_like(one.at)), 0.5)[0]) == 40, "nobody is left without an event to learn from"
     train, late = latest(still, 0.3)
     assert np.diff(late.offsets).tolist() == [3] * 40 and len(train) + len(late) == len(log)
     assert not np.array_equal(latest(still, 0.3, seed=1)[1].item, late.item)
@@ -55,6 +58,19 @@ def test_a_split_in_time_never_looks_ahead():
     drawn = Cut("time", share=0.2).split(log)
     assert len(drawn.test) == 80 and drawn.validation.at.max() < drawn.test.at.min()
     assert "1970-01-09" in split.label and "20%" in drawn.label
+
+
+def test_what_is_not_said_is_what_the_log_allows():
+    log = many()
+    assert log.ordered and Cut.of(log) == Cut()
+    part = np.where(np.arange(len(log)) % 10 < 8, 0, DAY)
+    parts = replace(log, at=part)
+    assert not parts.ordered
+    cut = Cut.of(parts)
+    assert cut.kind == "time" and (cut.split(parts).test.at == DAY).all() and len(cut.split(parts).test) == 80
+    still = replace(log, at=np.zeros_like(log.at))
+    assert not still.ordered and Cut.of(still) == Cut(), "one part has no other to be the test"
+    assert log_of([[0], [1]], 4).ordered, "who has one event each contradicts no order"
 
 
 def test_leave_one_out_is_the_default():

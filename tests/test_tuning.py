@@ -451,6 +451,11 @@ def test_the_command_tunes_and_training_uses_it(tmp_path: Path, monkeypatch: pyt
     settings = load_settings().settings
     assert Configs.of(settings).config("item-knn") == from_json("item-knn", entry["values"])
     assert "uses what `longgame tune` found for popularity, item-knn" in run("train")
+    same = CliRunner().invoke(app, ["evaluate", "ranking", "--models", "popularity", "--k", "3"])
+    other = CliRunner().invoke(app, ["evaluate", "ranking", "--models", "popularity", "--k", "3", "--split", "time"])
+    assert same.exit_code == other.exit_code == 0
+    assert "tuned on another split" not in same.output
+    assert "item-knn has its defaults: it was tuned on another split (the last event of each user" in other.output
 
 
 @pytest.mark.parametrize(
@@ -459,7 +464,8 @@ def test_the_command_tunes_and_training_uses_it(tmp_path: Path, monkeypatch: pyt
         (["--models", "item-nkk"], "did you mean 'item-knn'?"),
         (["--models", ","], "needs a name"),
         (["--models", "ensemble"], "nothing to tune"),
-        (["--at", "2024-01-01"], "--split time"),
+        (["--split", "leave-one-out", "--at", "2024-01-01"], "--split time"),
+        (["--share", "0.2"], "--split time"),
         (["--split", "time", "--at", "soon"], "ISO 8601"),
         (["--split", "tmie"], "must be one of leave-one-out, time"),
         (["--minutes", "0"], "above 0"),

@@ -14,6 +14,9 @@ from longgame.errors import ShapeError
 from longgame.shapes import check
 from longgame.types import F32, F64, I64, Bool, Event, ItemId, UserId, microseconds
 
+_MOMENTS = 10
+"""Moments that a log without an order has, at most."""
+
 
 @dataclass(frozen=True)
 class Interactions:
@@ -46,6 +49,16 @@ class Interactions:
     def user(self) -> I64:
         """(N,) position in ``users`` of each row."""
         return np.repeat(np.arange(len(self.users)), np.diff(self.offsets))
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the times tell what came after what: not where most of a user's events share a moment, of few that there are.
+
+        So is a published split without times, whose parts have a moment each (``datasets.adjacency``).
+        """
+        same = self.user[1:] == self.user[:-1]
+        tied = same & (self.at[1:] == self.at[:-1])
+        return 2 * int(tied.sum()) <= int(same.sum()) or len(np.unique(self.at)) > _MOMENTS
 
     def history(self, user: int) -> I64:
         """(n,) positions of the items of user number ``user``, oldest first."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from longgame.evaluation.splits import Cut
     from longgame.settings import Loaded, Settings
 
+Split = Annotated[
+    str | None,
+    typer.Option(help="leave-one-out: each user's last event is the test; time: the latest. What the log allows if left out."),
+]
+At = Annotated[str | None, typer.Option(help="With --split time: where the test begins, as in 2024-03-01.")]
+Share = Annotated[
+    float | None, typer.Option(help="With --split time: share of the events in the test, if --at is left out; 0.1 if not said.")
+]
 EVERY = 3.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -60,8 +68,8 @@ def places(said: str | None) -> list[str] | None:
     return found
 
 
-def cut_of(split: str, at: str | None, share: float = 0.1) -> Cut:
-    """What ``--split``, ``--at`` and ``--share`` say. Raises ConfigError."""
+def cut_of(split: str | None, at: str | None, share: float | None = None) -> Cut | None:
+    """What ``--split``, ``--at`` and ``--share`` say; None where they say nothing. Raises ConfigError."""
     from longgame.datasets.times import iso
     from longgame.errors import ConfigError
     from longgame.evaluation.splits import Cut
@@ -69,7 +77,11 @@ def cut_of(split: str, at: str | None, share: float = 0.1) -> Cut:
     when = iso(at) if at is not None else None
     if at is not None and when is None:
         raise ConfigError(f"--at: must be a date or a time in ISO 8601, got {at!r}; write for instance 2024-03-01")
-    return Cut(split, when, share)
+    if share is not None and split != "time":
+        raise ConfigError("split: --share goes with --split time; add it, or leave --share out")
+    if split is None and at is None:
+        return None
+    return Cut(split or "time", when, *(() if share is None else (share,)))
 
 
 def failed(error: Exception) -> int | None:

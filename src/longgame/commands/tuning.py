@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longgame.commands.terminal import cut_of, places, say, say_json, say_table, settings_of
+from longgame.commands.terminal import At, Share, Split, cut_of, places, say, say_json, say_table, settings_of
 
 if TYPE_CHECKING:
     from longgame.wiring.tuning import TuneReport
@@ -20,8 +20,9 @@ def tune(
     trials: Annotated[int | None, typer.Option(min=1, help="Configurations of each model, at most.")] = None,
     k: Annotated[int, typer.Option(min=1, help="Length of the ranking.")] = 10,
     metric: Annotated[str, typer.Option(help="ndcg, recall or mrr.")] = "ndcg",
-    split: Annotated[str, typer.Option(help="leave-one-out: each user's last; time: the latest.")] = "leave-one-out",
-    at: Annotated[str | None, typer.Option(help="With --split time: where the test begins, as in 2024-03-01.")] = None,
+    split: Split = None,
+    at: At = None,
+    share: Share = None,
     track: Annotated[str | None, typer.Option(help="tensorboard, wandb, or both by a comma.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -36,7 +37,7 @@ def tune(
     settings = settings_of(ctx, {"track.to": places(track)})
     quiet = (lambda line: None) if json else say
     budget = Budget(10.0 if minutes is None and trials is None else minutes, trials)
-    names, held_out = tuning.chosen(models, settings, quiet), cut_of(split, at)
+    names, held_out = tuning.chosen(models, settings, quiet), cut_of(split, at, share)
     one_thread()
     about = {"models": names, "k": k, "metric": metric, "split": split}
     with workspace(settings) as ws, tracking(settings.track.to, Path(settings.data.folder), "tune", about) as tracked:

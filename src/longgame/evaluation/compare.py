@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from longgame.errors import DataError, LonggameError
 from longgame.evaluation import beyond
-from longgame.evaluation.intervals import Estimate, bootstrap, crossed, holm, over_seeds, sign_flip
+from longgame.evaluation.intervals import Estimate, bootstrap, crossed, crossed_gap, holm, over_seeds, sign_flip
 from longgame.evaluation.ranking import RankingResult
 from longgame.evaluation.runs import Bench, Entry, Run, Runs
 from longgame.evaluation.table import ACCURACY, METRICS, Bucket, Comparison, RankingTable, Row
@@ -52,7 +52,7 @@ def compare(
     if not len(first.users):
         raise DataError(
             f"evaluate: ranking needs a user with a held-out event on an item that was new to them ({bench.split.label}); "
-            f"got none among {len(bench.before.users):,} users; import or serve more, or leave it out with --no-ranking"
+            f"got none among {len(bench.before.users):,} users; import or serve more"
         )
     look = _Look(bench, about, first)
     popular = done.get("popularity")
@@ -62,37 +62,47 @@ def compare(
         found = runs[entry.name]
         rows.append(_failed(entry, str(found)) if isinstance(found, LonggameError) else look.row(entry, found, primitive))
     split, log = bench.split, bench.before
-    against = _against(entries, done, pairs)
-    comparisons = _comparisons(done, against)
+    comparisons = _comparisons(entries, done, pairs)
     return RankingTable(
         about.data, split.label, bench.k, len(first.users), len(log.items), len(log), tuple(rows), tuple(comparisons)
     )
 
 
 def _against(
-    entries: Sequence[Entry], done: Mapping[str, Sequence[Run]], pairs: Sequence[tuple[str, str]]
+    entries: Sequence[Entry], done: Mapping[str, Sequence[Run]], pairs: Sequence[tuple[str, str]], metric: Any
 ) -> list[tuple[str, str]]:
-    """Who is tested against whom: every model that is no baseline against the baseline with the best NDCG."""
+    """Who is tested against whom: every model that is no baseline against the baseline that is best by this metric."""
     plain = [entry.name for entry in entries if entry.baseline and entry.name in done]
-    best = max(plain, key=lambda name: float(np.mean([run.result.ndcg.mean() for run in done[name]])), default=None)
+    best = max(plain, key=lambda name: float(_mean(done[name], metric).mean()), default=None)
     out = [(e.name, best) for e in entries if best is not None and not e.baseline and e.name in done]
     return out + [pair for pair in pairs if pair not in out and set(pair) <= done.keys()]
 
 
-def _comparisons(done: Mapping[str, Sequence[Run]], against: Sequence[tuple[str, str]]) -> list[Comparison]:
-    """Paired over users, each user's value the mean over the seeds; Holm's correction within a metric."""
+def _comparisons(
+    entries: Sequence[Entry], done: Mapping[str, Sequence[Run]], pairs: Sequence[tuple[str, str]]
+) -> list[Comparison]:
+    """Paired over users; the interval is over seeds too, the p of these runs. Holm's correction within a metric."""
     out = []
     for metric in TESTED:
+        against = _against(entries, done, pairs, metric)
         gaps = [_mean(done[model], metric) - _mean(done[other], metric) for model, other in against]
         p = [sign_flip(gap, derive(0, "sign flips", metric, *pair)) for gap, pair in zip(gaps, against, strict=True)]
-        for (model, other), gap, one, corrected in zip(against, gaps, p, holm(p), strict=True):
-            estimate = bootstrap(gap, derive(0, "gap", metric, model, other))
+        for (model, other), one, corrected in zip(against, p, holm(p), strict=True):
+            estimate = crossed_gap(
+                _stack(done[model], metric), _stack(done[other], metric), derive(0, "gap", metric, model, other)
+            )
             out.append(Comparison(model, other, metric, estimate, one, corrected))
     return out
 
 
+def _stack(runs: Sequence[Run], metric: Any) -> F64:
+    """(S, n) of each seed and user."""
+    return np.stack([run.result.column(metric) for run in runs])
+
+
 def _mean(runs: Sequence[Run], metric: Any) -> F64:
-    out: F64 = np.mean([run.result.column(metric) for run in runs], axis=0)
+    """(n,) of each user over the seeds."""
+    out: F64 = _stack(runs, metric).mean(axis=0)
     return out
 
 
@@ -181,11 +191,12 @@ def hits(result: RankingResult) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def _of_seeds(values: F64) -> Estimate:
-    """A number of all users together: its interval is over seeds; one run is no sample, and the number is exact."""
-    if len(values) > 1:
-        return over_seeds(values)
-    value = float(values[0])
-    return Estimate(value, value, value, 1, 1.0)
+    """A share of all users together. Its interval is over seeds, within [0, 1]; of fewer than three it has none."""
+    if len(values) < 3:
+        value = float(values.mean())
+        return Estimate(value, value, value, len(values), float(len(values)))
+    found = over_seeds(values)
+    return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 def _labels(number: I64, bounds: Sequence[int], unit: str, zero: str = "") -> tuple[np.ndarray[Any, Any], list[str]]:

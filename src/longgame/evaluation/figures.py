@@ -70,12 +70,18 @@ class Plot:
     """Colour, "" for the page's own -> whose it is, not escaped."""
 
 
-def plots(table: RankingTable) -> list[Plot]:
-    """Those that the table has figures for. Raises MissingExtra without matplotlib."""
+def drawing() -> Any:
+    """matplotlib. Raises MissingExtra without it."""
     try:
         import matplotlib
     except ImportError:
         raise MissingExtra("the page with plots", "matplotlib", "report") from None
+    return matplotlib
+
+
+def plots(table: RankingTable) -> list[Plot]:
+    """Those that the table has figures for. Raises MissingExtra without matplotlib."""
+    matplotlib = drawing()
     rows = ranked(table)
     if not rows:
         return []

@@ -54,25 +54,48 @@ def crossed(values: F64, rng: np.random.Generator, confidence: float = 0.95, dra
     that is between seeds too small by (S - 1) / S, a third with three). With one seed it is over users alone, and
     says nothing of other seeds. NaN values are left out; ``n`` counts the users with any.
     """
+    return crossed_gap(values, np.zeros((1, values.shape[1])), rng, confidence, draws)
+
+
+def crossed_gap(own: F64, other: F64, rng: np.random.Generator, confidence: float = 0.95, draws: int = 1000) -> Estimate:
+    """The mean of ``own`` (S, N) less that of ``other`` (T, N), on the same N users, with an interval as :func:`crossed` has.
+
+    Each draw takes the same users of both, so it is paired, and seeds of each apart: they are not the same draws of anything.
+    Users who are NaN in all of either's seeds are left out.
+    """
     if not 0 < confidence < 1:
         raise ConfigError(f"crossed: confidence must lie in (0, 1), got {confidence}")
-    values = values[:, ~np.isnan(values).all(axis=0)]
-    seeds, n = values.shape
-    if n == 0 or seeds == 0:
+    both = ~np.isnan(own).all(axis=0) & ~np.isnan(other).all(axis=0)
+    sides = [_Side.of(values[:, both]) for values in (own, other)]
+    n = int(both.sum())
+    if n == 0 or not len(own) or not len(other):
         return Estimate(np.nan, np.nan, np.nan, 0, 0.0)
-    there = ~np.isnan(values)
-    # Columns of sums and of counts: one draw is their product with how often each user was drawn.
-    sides = np.concatenate([np.where(there, values, 0.0), there])
-    means = np.empty(draws)
+    gaps = np.empty(draws)
     for draw in range(draws):
         drawn = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
-        some = rng.integers(seeds, size=max(1, seeds - 1))
-        both = sides @ drawn
-        count = both[seeds:][some].sum()
-        means[draw] = both[:seeds][some].sum() / count if count else np.nan
+        gaps[draw] = sides[0].mean(drawn, rng) - sides[1].mean(drawn, rng)
     tail = (1 - confidence) / 2
-    low, high = np.nanquantile(means, [tail, 1 - tail])
-    return Estimate(float(np.nanmean(values)), float(low), float(high), n, float(n))
+    low, high = np.nanquantile(gaps, [tail, 1 - tail])
+    return Estimate(float(np.nanmean(own[:, both]) - np.nanmean(other[:, both])), float(low), float(high), n, float(n))
+
+
+@dataclass(frozen=True)
+class _Side:
+    """(2 S, N) sums above counts: a draw's mean is their product with how often each user was drawn."""
+
+    held: F64
+
+    @staticmethod
+    def of(values: F64) -> _Side:
+        there = ~np.isnan(values)
+        return _Side(np.concatenate([np.where(there, values, 0.0), there]))
+
+    def mean(self, drawn: F64, rng: np.random.Generator) -> float:
+        seeds = len(self.held) // 2
+        some = rng.integers(seeds, size=max(1, seeds - 1))
+        both = self.held @ drawn
+        count = both[seeds:][some].sum()
+        return float(both[:seeds][some].sum() / count) if count else np.nan
 
 
 def sign_flip(differences: F64, rng: np.random.Generator, draws: int = 10_000) -> float:

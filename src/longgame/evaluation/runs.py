@@ -69,6 +69,8 @@ class Run:
     """Held by what was fitted: floating-point numbers in its arrays."""
 
 
+FAILURES = (LonggameError, MemoryError, ArithmeticError, np.linalg.LinAlgError, RuntimeError)
+"""What a config may be to blame for; a RuntimeError only where it says so of memory."""
 Runs = Mapping[str, Sequence[Run] | LonggameError]
 """Entry -> its runs, or why it could not be fitted."""
 OnRun = Callable[[Entry, int, Run | LonggameError], None]
@@ -117,7 +119,9 @@ class Bench:
             model.fit(self.before, self._text(entry))
             seconds = time.perf_counter() - start
             result = evaluate_model(model, self.before, self.split.test, self.k)
-        except (LonggameError, MemoryError, ArithmeticError) as error:
+        except FAILURES as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's way to say MemoryError
+                raise
             return error if isinstance(error, LonggameError) else ShapeError(f"{type(error).__name__}: {error}")
         held = sum(array.size for array in model.state_dict().values() if array.dtype.kind == "f")
         run = Run(result, seconds, int(held))

@@ -8,7 +8,7 @@ models, and says little about what one of them would have done live. A split in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -60,12 +60,22 @@ class Cut:
         """The seed draws the validation events where the log has one moment only (:func:`latest`)."""
         if self.kind == "leave-one-out":
             return Split(str(self), *leave_last_out(log))
+        label = str(self)
         if self.at is None:
             known, test = latest(log, self.share, seed)
+            label += f", drawn by seed {seed}" if len(np.unique(log.at)) < 2 else ""
         else:
             late = log.at >= microseconds(self.at)
             known, test = log.select(~late), log.select(late)
-        return Split(str(self), *latest(known, self.share, seed), test)
+        return Split(label, *latest(known, self.share, seed), test)
+
+    @staticmethod
+    def of(log: Interactions) -> Cut:
+        """The one to take where nothing is said: each user's last event; of a published split without times, its last part."""
+        moments = np.unique(log.at)
+        if log.ordered or len(moments) < 2:
+            return Cut()
+        return Cut("time", datetime.fromtimestamp(int(moments[-1]) / 1e6, UTC))
 
     def __str__(self) -> str:
         if self.kind == "leave-one-out":
@@ -88,7 +98,7 @@ def latest(log: Interactions, share: float = 0.1, seed: int = 0) -> tuple[Intera
     """A log in two: all but the latest ``share`` of its events, and those.
 
     Events of one moment stay together, so it can be more. Where the whole log is one moment, as in a published split
-    without times, it is a ``share`` of each user's events, drawn by the seed.
+    without times, it is a ``share`` of each user's events, drawn by the seed, and never all of them.
     """
     order = np.sort(log.at)
     bound = order[len(order) - max(1, int(share * len(order)))] if len(order) else 0
@@ -97,8 +107,11 @@ def latest(log: Interactions, share: float = 0.1, seed: int = 0) -> tuple[Intera
         draw = derive(seed, "tune", "validation").permutation(len(log))
         place = np.lexsort((draw, log.user))  # rows by user, in a drawn order within each
         rank = np.empty(len(log), np.int64)
-        rank[place] = np.arange(len(log)) - np.repeat(log.offsets[:-1], np.diff(log.offsets))
-        late = rank < np.floor(share * np.repeat(np.diff(log.offsets), np.diff(log.offsets)))
+        length = np.diff(log.offsets)
+        rank[place] = np.arange(len(log)) - np.repeat(log.offsets[:-1], length)
+        # Rounded up as often as the fraction says: rounded down, users with few events would never be among them.
+        parts = np.floor(share * length + derive(seed, "tune", "validation", "parts").random(len(length)))
+        late = rank < np.repeat(np.minimum(parts, length - 1), length)
     return log.select(~late), log.select(late)
 
 

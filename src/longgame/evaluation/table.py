@@ -59,9 +59,9 @@ class Comparison:
     against: str
     metric: str
     gap: Estimate
-    """The model's mean less the baseline's, with a paired bootstrap interval over users."""
+    """The model's mean less the baseline's, with a bootstrap interval, paired over users, over the seeds of both too."""
     p: float
-    """Two-sided, by sign flips of the users' differences."""
+    """Two-sided, by sign flips of the users' differences between the means of the seeds: of these runs, not of others."""
     holm: float
     """The same after Holm's correction for all comparisons of the metric in the table."""
 

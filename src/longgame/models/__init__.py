@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models.ease import Ease, EaseConfig
 from longgame.models.item_knn import ItemKNN, ItemKNNConfig
@@ -32,6 +35,10 @@ class Kind:
     """What it is, for people, in a few words."""
     passes: bool = False
     """Whether it is trained by passes over the log, which can be watched."""
+    ordered: bool = False
+    """Whether it says nothing without knowing what came after what."""
+    rated: bool = False
+    """Whether it foretells ratings, and says nothing where all are alike."""
 
     def config(self, **values: Any) -> Any:
         """A config with these fields and the defaults for the rest. Raises ConfigError for what cannot work."""
@@ -152,17 +159,27 @@ MODELS: dict[str, Kind] = {
     "slim": Kind(_slim, "SLIM"),
     "als": Kind(_als, "implicit ALS"),
     "bpr": Kind(_bpr, "BPR", passes=True),
-    "svd": Kind(_svd, "SVD of ratings", passes=True),
-    "svd-plus-plus": Kind(_svd_plus_plus, "SVD++", passes=True),
-    "time-factors": Kind(_time_factors, "rating factors that move with time", passes=True),
-    "sequence": Kind(_sequence, "attention over the history", passes=True),
+    "svd": Kind(_svd, "SVD of ratings", passes=True, rated=True),
+    "svd-plus-plus": Kind(_svd_plus_plus, "SVD++", passes=True, rated=True),
+    "time-factors": Kind(_time_factors, "rating factors that move with time", passes=True, rated=True),
+    "sequence": Kind(_sequence, "attention over the history", passes=True, ordered=True),
     "lightgcn": Kind(_lightgcn, "LightGCN", passes=True),
     "neumf": Kind(_neumf, "NeuMF, factors beside a perceptron", passes=True),
     "deepfm": Kind(_deepfm, "DeepFM, fields multiplied and mixed", passes=True),
-    "gru4rec": Kind(_gru4rec, "GRU4Rec, a recurrent network over the history", passes=True),
-    "youtube": Kind(_youtube, "YouTube's two stages, candidates and ranking", passes=True),
+    "gru4rec": Kind(_gru4rec, "GRU4Rec, a recurrent network over the history", passes=True, ordered=True),
+    "youtube": Kind(_youtube, "YouTube's two stages, candidates and ranking", passes=True, ordered=True),
     "ensemble": Kind(_ensemble, "several models, weighed", passes=True),
 }
 """Name -> how to make one."""
 
-__all__ = ["MODELS", "Ease", "EaseConfig", "ItemKNN", "ItemKNNConfig", "Kind", "Popularity", "PopularityConfig"]
+
+def unfit(name: str, log: Interactions) -> str:
+    """Why a model cannot say anything on this log; empty where it can."""
+    if MODELS[name].ordered and not log.ordered:
+        return "the log has no times, so no order"
+    if MODELS[name].rated and len(np.unique(log.value)) < 2:
+        return "nothing is rated"
+    return ""
+
+
+__all__ = ["MODELS", "Ease", "EaseConfig", "ItemKNN", "ItemKNNConfig", "Kind", "Popularity", "PopularityConfig", "unfit"]

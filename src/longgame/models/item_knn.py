@@ -38,9 +38,10 @@ class ItemKNNConfig:
     neighbours: int = 200
     """Neighbours kept per item, and those tied with the last of them."""
     half_life: float = 4.0
-    """Events after which an item of the history counts half."""
+    """Events after which an item of the history counts half. Without an order in the log all count alike."""
     reach: float = 8.0
-    """Events apart at which a pair counts half; infinite: one meeting a user, however far apart and in any order."""
+    """Events apart at which a pair counts half; infinite, and where the log has no order: one meeting a user, however far
+    apart and in any order."""
     backward: float = 0.5
     """What a pair counts for recommending the earlier item to who took the later one, in [0, 1]."""
     shrinkage: float = 3.0
@@ -75,19 +76,20 @@ class ItemKNN:
 
     def __init__(self, config: ItemKNNConfig | None = None) -> None:
         self.config = config or ItemKNNConfig()
-        self._log = kept.nothing()
+        self._log, self._ordered = kept.nothing(), True
         self._load(np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.float32))
 
     def fit(self, log: Interactions, features: F32) -> None:
-        self._log = kept.kept(log)
+        self._log, self._ordered = kept.kept(log), log.ordered
         self._count()
 
     def update(self, more: Interactions) -> None:
-        """As ``protocols.Incremental``; equals a fit on the whole log to the bit.
+        """As ``protocols.Incremental``; equals a fit on the whole log to the bit, where both parts have an order or none.
 
         One event changes the lengths that all pairs of its item are divided by, and with them who is whose neighbour: what
         is kept is the log, and counting it anew costs what a fit costs.
         """
+        self._ordered = more.ordered if not len(self._log) else self._ordered or (more.ordered and len(more) > 0)
         self._log = kept.then(self._log, more)
         self._count()
 
@@ -95,7 +97,8 @@ class ItemKNN:
         log, config = self._log, self.config
         taken = seen_matrix(log)
         voice = _voices(taken, config.weighting)
-        pairs = (_meetings(taken, voice) if np.isinf(config.reach) else _pairs(log, config, voice)).tocoo()
+        far = np.isinf(config.reach) or not self._ordered
+        pairs = (_meetings(taken, voice) if far else _pairs(log, config, voice)).tocoo()
         row, column = (axis.astype(np.int64) for axis in pairs.coords)
         length = _lengths(taken, voice, config.weighting)
         shrinkage = 0.0 if config.weighting == "bm25" else config.shrinkage
@@ -108,13 +111,13 @@ class ItemKNN:
     def score(self, histories: I64) -> F32:
         histories, near = known(histories, len(self._tie)), self._near
         if len(histories) == 1:
-            item, weight = one(histories[0], self.config.half_life)
+            item, weight = one(histories[0], self._half_life)
             count = np.diff(near.indptr)[item]
             # The entries of all rows asked for, one row after the other.
             entry = np.repeat(near.indptr[item] - np.concatenate([[0], np.cumsum(count)[:-1]]), count) + np.arange(count.sum())
             total = np.bincount(near.indices[entry], np.repeat(weight, count) * near.data[entry], minlength=len(self._tie))
             return (total.astype(np.float32) + self._tie)[None]
-        taken = matrix(histories, len(self._tie), self.config.half_life)
+        taken = matrix(histories, len(self._tie), self._half_life)
         out: F32 = (taken @ near).toarray()
         out += self._tie
         return out
@@ -126,16 +129,18 @@ class ItemKNN:
             "neighbour": near.indices.astype(np.int64),
             "bounds": near.indptr.astype(np.int64),
             "tie": self._tie.copy(),
+            "ordered": np.array(self._ordered),
             **kept.to_arrays(self._log),
         }
 
     def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        self._log = kept.from_arrays(state)
+        self._log, self._ordered = kept.from_arrays(state), bool(state["ordered"])
         self._load(*(np.array(state[name]) for name in ("weight", "neighbour", "bounds", "tie")))
 
     def _load(self, weight: F32, neighbour: I64, bounds: I64, tie: F32) -> None:
         from scipy.sparse import csr_array
 
+        self._half_life = self.config.half_life if self._ordered else np.inf
         self._tie = tie  # (I,)
         self._near = csr_array((weight, neighbour, bounds), shape=(len(tie), len(tie)))  # row: what was taken
 

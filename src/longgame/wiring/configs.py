@@ -27,14 +27,23 @@ class Configs:
     """Tuned values by model; empty: the defaults."""
 
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    other: Mapping[str, str] = field(default_factory=dict)
+    """Model -> the split it was tuned on, where that is not the one that was asked for: it has its defaults."""
 
     @staticmethod
-    def of(settings: Settings) -> Configs:
-        """What was tuned in the data folder of ``settings``, if they let it be used."""
+    def of(settings: Settings, split: str | None = None) -> Configs:
+        """What was tuned in the data folder of ``settings``, if they let it be used.
+
+        With ``split`` (a split in words) only what was searched on the validation events of that one: those of another
+        may be test events of this one.
+        """
         if not settings.models.use_tuned:
             return Configs()
         found = read_tuned(Path(settings.data.folder))
-        return Configs({name: plain_back(entry["values"]) for name, entry in found.items()})
+        on = {name: str(entry.get("on", {}).get("split", "a split that is not written down")) for name, entry in found.items()}
+        fit = [name for name, what in on.items() if split is None or what == split]
+        tuned = {name: plain_back(found[name]["values"]) for name in fit}
+        return Configs(tuned, {name: what for name, what in on.items() if name not in fit})
 
     def config(self, name: str, **said: Any) -> Any:
         """The config of model ``name``, where what is ``said`` holds whatever was tuned.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import NetworkPolicy
+from longgame.arrays import Interactions
 from longgame.errors import LonggameError, MissingExtra
 from longgame.evaluation.compare import BASELINES, About, compare
 from longgame.evaluation.intervals import Estimate
@@ -18,11 +20,11 @@ from longgame.evaluation.table import RankingTable
 from longgame.learning.batches import batches
 from longgame.learning.loop import train as run
 from longgame.learning.offpolicy import Replay, estimates
-from longgame.models import MODELS
+from longgame.models import MODELS, unfit
 from longgame.protocols import Policy
 from longgame.rng import derive
 from longgame.slate import Exploration
-from longgame.wiring.configs import Configs, names_of
+from longgame.wiring.configs import Configs
 from longgame.wiring.parts import policy_network
 from longgame.wiring.reading import of_workspace
 from longgame.wiring.training import Say, join, logged_by, replay, split
@@ -41,26 +43,31 @@ class PolicyRow:
 class Wish:
     """What the table of models shall hold."""
 
-    models: tuple[str, ...] = ("sequence",)
-    """Names in ``MODELS``; the baselines come unasked."""
+    models: tuple[str, ...] | None = ("sequence",)
+    """Names in ``MODELS``; the baselines come unasked. None: all that this log and this machine have what they need for."""
     k: int = 10
     seeds: int = 1
     """Runs of models with randomness."""
-    cut: Cut = Cut()  # noqa: RUF009 - frozen
+    cut: Cut | None = None
+    """None: ``Cut.of`` the log."""
     workers: int = 1
     """Processes."""
 
 
 def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) -> RankingTable:
-    """Models fitted anew without the test events, and judged by those.
+    """Models fitted anew without the test events, and judged by those. Runs are kept in the data folder, and found again.
 
     What is live has seen those events in training, so it is not in this table: its own evidence is the log of decisions.
     Raises DataError where there is no user whose held-out event can be ranked.
     """
     known = of_workspace(ws)
-    split = wish.cut.split(known.log, ws.settings.policy.seed)
-    bench = Bench(split, known.features, wish.k)
-    wanted = [_entry(name, ws, wish) for name in dict.fromkeys((*BASELINES, *wish.models))]
+    split = (wish.cut or Cut.of(known.log)).split(known.log, ws.settings.policy.seed)
+    bench = Bench(split, known.features, wish.k, folder=Path(ws.settings.data.folder) / "runs")
+    configs = Configs.of(ws.settings, split.label)
+    names = wish.models if wish.models is not None else everyone(split.before, say)
+    wanted = [_entry(name, ws, wish, configs) for name in dict.fromkeys((*BASELINES, *names))]
+    for name in [entry.name for entry in wanted if entry.name in configs.other]:
+        say(f"{name} has its defaults: it was tuned on another split ({configs.other[name]}), which may know this one's test")
 
     def told(entry: Entry, seed: int, run: Run | LonggameError) -> None:
         which = f"{entry.name}, seed {seed}" if entry.runs > 1 else entry.name
@@ -73,24 +80,24 @@ def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) ->
     return compare(bench, wanted, runs, About(known.name, known.groups, known.mix))
 
 
-def named(said: str, say: Say = lambda line: None) -> tuple[str, ...]:
-    """What ``--models`` says: names by commas, or all whose packages are here. Raises ConfigError for a name that is none."""
-    if said != "all":
-        return tuple(names_of(said))
+def everyone(log: Interactions, say: Say = lambda line: None) -> list[str]:
+    """All models whose packages are here and that can say something on this log."""
     out = []
     for name, kind in MODELS.items():
+        if why := unfit(name, log):
+            say(f"{name} is left out: {why}")
+            continue
         try:
             kind.load()
             out.append(name)
         except MissingExtra as missing:
             say(f"{name} is left out: {missing}")
-    return tuple(out)
+    return out
 
 
-def _entry(name: str, ws: Workspace, wish: Wish) -> Entry:
+def _entry(name: str, ws: Workspace, wish: Wish, configs: Configs) -> Entry:
     own = {"steps": ws.settings.policy.steps, "seed": ws.settings.policy.seed} if name == "sequence" else {}
-    config = Configs.of(ws.settings).config(name, **own)
-    return Entry(name, name, MODELS[name].title, config, wish.seeds, name in BASELINES)
+    return Entry(name, name, MODELS[name].title, configs.config(name, **own), wish.seeds, name in BASELINES)
 
 
 def off_policy(ws: Workspace) -> tuple[list[PolicyRow], int]:

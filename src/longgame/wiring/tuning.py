@@ -16,6 +16,7 @@ from longgame.evaluation.tuning import Budget, Metric, Task, Trial, Tuned, tune_
 from longgame.models import MODELS
 from longgame.settings import Settings
 from longgame.wiring.configs import names_of, plain, write_tuned
+from longgame.wiring.reading import of_workspace
 from longgame.wiring.tracking import Track
 from longgame.wiring.training import Say
 from longgame.wiring.workspace import Workspace
@@ -42,7 +43,7 @@ def tune(
     ws: Workspace,
     names: Sequence[str],
     budget: Budget,
-    cut: Cut = Cut(),  # noqa: B008 - frozen
+    cut: Cut | None = None,
     k: int = 10,
     metric: Metric = "ndcg",
     say: Say = lambda line: None,
@@ -50,14 +51,14 @@ def tune(
 ) -> TuneReport:
     """Search the spaces of the models named, on the workspace's log; what is found is used by the next training.
 
-    Raises the first model's error where none could be tuned.
+    Without a ``cut`` it is ``Cut.of`` the log. Raises the first model's error where none could be tuned.
     """
-    settings, text = ws.settings, ws.text()
+    settings, known = ws.settings, of_workspace(ws)
     seed, folder = settings.policy.seed, Path(settings.data.folder)
-    split = cut.split(ws.interactions(text), seed)
+    split = (cut or Cut.of(known.log)).split(known.log, seed)
     train, validation = split.train, split.validation
-    task = Task(train, validation, text.vectors, k, metric)
-    say(f"{len(train):,} events to learn from, {len(validation):,} to judge by; set aside for a test: {cut}")
+    task = Task(train, validation, known.features, k, metric)
+    say(f"{len(train):,} events to learn from, {len(validation):,} to judge by; set aside for a test: {split.label}")
     best = dict[str, float]()
 
     def watch(name: str, trial: Trial) -> None:
@@ -75,7 +76,7 @@ def tune(
     failed = {name: result for name, result in found.items() if isinstance(result, LonggameError)}
     if not tuned:
         raise next(iter(failed.values()))
-    on = {"split": str(cut), "train": len(train), "validation": len(validation), "users": int(judged(task, seed))}
+    on = {"split": split.label, "train": len(train), "validation": len(validation), "users": int(judged(task, seed))}
     file = write_tuned(folder, {name: entry(result, task, on) for name, result in tuned.items()})
     return TuneReport(tuned, {name: str(error) for name, error in failed.items()}, file, budget)
 

@@ -1,0 +1,58 @@
+"""How a terminal shows the honest table of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from longgame.commands.terminal import say, say_table
+
+if TYPE_CHECKING:
+    from longgame.evaluation.intervals import Estimate
+    from longgame.evaluation.table import RankingTable, Row
+
+
+def say_ranking(table: RankingTable) -> None:
+    """Accuracy, what it does not show, groups of users, and who is surely better than the best baseline."""
+    from longgame.evaluation.table import ACCURACY, METRICS
+
+    told = {name: name if name == "mrr" else f"{name}@{table.k}" for name in METRICS}
+    say(
+        f"\n{table.split}: {table.users:,} users ranked among all {table.items:,} items they had not seen; "
+        f"fitted on {table.events:,} events; 95 % intervals over users and seeds"
+    )
+    rows = [row for row in table.rows if not row.error]
+    several = any(row.seeds > 1 for row in rows)
+    head = ("model", *(told[name] for name in ACCURACY), "runs", *(("NDCG +- runs",) if several else ()), "fit")
+    say_table(head, [_accuracy(row, ACCURACY, several) for row in rows])
+    others = [name for name in METRICS if name not in ACCURACY and any(name in row.metrics for row in rows)]
+    say()
+    say_table(("model", *others), [(r.name, *(_short(r.metrics[m]) if m in r.metrics else "" for m in others)) for r in rows])
+    say("(" + "; ".join(f"{name}: {METRICS[name]}" for name in others) + ")")
+    groups = list(dict.fromkeys(name for row in rows for name in row.gap))
+    if groups:
+        say(f"\n{told['ndcg']} of the best served group less that of the worst served, groups by")
+        say_table(("model", *groups), [(r.name, *(_short(r.gap[g]) if g in r.gap else "" for g in groups)) for r in rows])
+    if table.comparisons:
+        say()
+    for c in table.comparisons:
+        say(f"{c.model} less {c.against}: {told[c.metric]} {_gap(c.gap)}, p {c.p:.4f}, after Holm {c.holm:.4f}")
+    for row in table.rows:
+        if row.error:
+            say(f"{row.name} has no figures: {row.error}")
+
+
+def _accuracy(row: Row, metrics: Sequence[str], several: bool) -> tuple[str, ...]:
+    spread = (f"{row.spread:.4f}" if row.seeds > 1 else "",) if several else ()
+    return (row.name, *(str(row.metrics[m]) for m in metrics), str(row.seeds), *spread, f"{row.seconds:.1f} s")
+
+
+def _short(estimate: Estimate) -> str:
+    """To three digits; what has no interval has none."""
+    if estimate.low == estimate.high:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _gap(gap: Estimate) -> str:
+    return f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
