@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from longgame.errors import ConfigError
-from longgame.evaluation.intervals import bootstrap, crossed, holm, sign_flip
+from longgame.evaluation.intervals import bootstrap, crossed, crossed_gap, holm, sign_flip
 from longgame.rng import derive
 
 
@@ -50,6 +50,27 @@ def test_crossed_leaves_out_what_is_not_defined():
     empty = crossed(np.full((2, 3), nan), derive(0))
     assert np.isnan([empty.value, empty.low, empty.high]).all()
     assert empty.n == 0
+
+
+def test_a_gap_is_paired_over_users_and_over_the_seeds_of_both():
+    rng = np.random.default_rng(4)
+    user = rng.normal(0, 1, 400)
+    close = crossed_gap(user[None] + 0.1, user[None], derive(0))
+    assert [close.value, close.low, close.high] == pytest.approx([0.1] * 3), "what users share is no doubt about the gap"
+    seeds = np.array([[0.0], [0.2]])
+    wide = crossed_gap(user[None] + 0.1, user + seeds, derive(0), draws=400)
+    assert wide.value == pytest.approx(0.0) and [wide.low, wide.high] == pytest.approx([-0.1, 0.1])
+
+
+@pytest.mark.parametrize("between", [0.0, 0.1])
+def test_a_gap_covers_the_truth_about_as_often_as_it_says(between):
+    rng, hits = np.random.default_rng(5), 0
+    for _ in range(200):
+        user = rng.normal(0, 1, 80)
+        own, other = (user + rng.normal(0, between, (s, 1)) + rng.normal(0, 0.3, (s, 80)) for s in (5, 4))
+        got = crossed_gap(own, other, rng, draws=200)
+        hits += got.low <= 0 <= got.high
+    assert 0.88 <= hits / 200 <= 1.0
 
 
 def test_crossed_refuses_a_confidence_that_is_none():

@@ -411,6 +411,23 @@ def test_sources_of_candidates_are_as_they_were_tuned_and_read_back_so():
     assert len(versions) == 2, "and its version says so"
 
 
+def test_sources_that_place_new_items_by_their_texts_are_read_back_so():
+    log = fashion()
+    log = log.select(log.item != 4)
+    text = derive(0, "text").standard_normal((ITEMS, 3)).astype(np.float32)
+    text[4] = text[5]
+    features = Features("kit", log.items, text)
+    histories = np.array([[0, 1, 2, 5], [-1, -1, 7, 3]])
+    plain = Sources.fit(log, features, {"item-knn": 1.0})
+    lifted = Sources.fit(log, features, {"item-knn": 1.0}, lift=True)
+    arrays, about = lifted.part()
+    again = Sources.load(arrays, json.loads(json.dumps(about, allow_nan=False)))
+    scores = lifted.models["item-knn"].score(histories)
+    np.testing.assert_array_equal(again.models["item-knn"].score(histories), scores)
+    place = [(s[:, [4]] > s).sum(axis=1) for s in (scores, plain.models["item-knn"].score(histories))]
+    assert (place[0] > place[1]).any(), "a new item stands above some that are known"
+
+
 def test_a_snapshot_of_before_configs_were_written_down_has_the_defaults():
     log = fashion()
     features = Features("kit", log.items, np.zeros((ITEMS, 2), np.float32))

@@ -17,7 +17,7 @@ of users and items times width; an iteration is a pass over the log per step of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +27,7 @@ from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models import kept
 from longgame.models.compiled import compiled
+from longgame.models.folding import Fold
 from longgame.models.histories import TIE_BREAK, known, matrix, popularity, seen_matrix
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.rng import derive
@@ -34,9 +35,6 @@ from longgame.types import F32, I64
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-_BLOCK = 4096
-"""Vectors gathered at once while users are solved for: they stay in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +114,9 @@ class Als:
         met = np.unique([place[more.users[row]] for row in np.unique(more.user).tolist()]).astype(np.int64)
         touched = np.unique(more.item)
         for _ in range(2):
-            users[met] = _solved(taken[met], items, user_scale, config, _warm(items))
-            items[touched] = _solved(turned[touched], users, item_scale, config, _warm(users))
-        users[met] = _solved(taken[met], items, user_scale, config, _warm(items))
+            users[met] = _solved(taken[met], items, user_scale, config)
+            items[touched] = _solved(turned[touched], users, item_scale, config)
+        users[met] = _solved(taken[met], items, user_scale, config)
         self._load(users, items, TIE_BREAK * popularity(log), user_scale, log, config.unobserved)
 
     def score(self, histories: I64) -> F32:
@@ -132,7 +130,7 @@ class Als:
         histories = known(histories, len(self._items))
         taken = matrix(histories, len(self._items), self.config.half_life)
         config = replace(self.config, unobserved=self._unobserved)
-        return _solved(taken, self._items, self._scale, config, self._warm)
+        return self._fold.solve(taken, _prices(_weight(taken), self._warm, self._scale, config))
 
     @property
     def item_vectors(self) -> F32:
@@ -151,6 +149,7 @@ class Als:
     def _load(self, users: F32, items: F32, tie: F32, scale: float, log: Interactions, unobserved: float) -> None:
         self._users, self._items, self._tie, self._log = users, items, tie, log  # (U, D), (I, D), (I,)
         self._scale, self._warm, self._unobserved = scale, _warm(items), unobserved
+        self._fold = Fold.of(items, unobserved)
 
 
 def _absolute(config: AlsConfig, taken: csr_array) -> AlsConfig:
@@ -189,46 +188,14 @@ def _step(taken: csr_array, factors: F32, out: F32, scale: float, config: AlsCon
     compiled(_conjugate_gradients)(taken.indptr, taken.indices, factors, base, price, out, config.steps)
 
 
-def _solved(taken: csr_array, factors: F32, scale: float, config: AlsConfig, warm: int) -> F32:
+def _solved(taken: csr_array, factors: F32, scale: float, config: AlsConfig) -> F32:
     """(n, D) exact solutions for rows ``taken`` (n, m), weighted, of ``factors`` (m, D); zeros for empty rows."""
-    from scipy.linalg.lapack import sposv  # numpy's solve, for matrices that need not be positive, takes twice the time
-
-    width = factors.shape[1]
-    out = np.zeros((taken.shape[0], width), np.float32)
-    base = np.float32(config.unobserved) * (factors.T @ factors)
-    padded = np.concatenate([factors, np.zeros((1, width), np.float32)])
-    diagonal = np.arange(width)
-    for rows, column, weight in _blocks(taken, len(factors)):
-        root = np.sqrt(weight)
-        near = padded[column] * root[:, :, None]
-        across = near.transpose(0, 2, 1)
-        normal = np.matmul(across, near)
-        normal += base
-        normal[:, diagonal, diagonal] += _prices(weight.sum(axis=1), warm, scale, config)[:, None]
-        wanted = np.matmul(across, root[:, :, None])[:, :, 0]
-        for row, left, right in zip(rows.tolist(), normal, wanted, strict=True):
-            out[row] = sposv(left.T, right, overwrite_a=1, overwrite_b=1)[1]
-    return out
+    return Fold.of(factors, config.unobserved).solve(taken, _prices(_weight(taken), _warm(factors), scale, config))
 
 
-def _blocks(taken: csr_array, nobody: int) -> Iterator[tuple[I64, I64, F32]]:
-    """Rows (b,), their columns (b, n) and weights (b, n), a few rows of like length at a time; ``nobody`` pads.
-
-    How far a row is padded depends on its own length only, so its result to the last bit not on its neighbours.
-    """
-    count = np.diff(taken.indptr)
-    length = np.where(count > 16, -(-count // 16) * 16, 2 ** np.ceil(np.log2(np.maximum(count, 1))).astype(np.int64))
-    order = np.argsort(length, kind="stable")
-    order = order[count[order] > 0]
-    starts = np.flatnonzero(np.diff(length[order], prepend=-1))
-    for first, last in zip(starts.tolist(), [*starts[1:].tolist(), len(order)], strict=False):
-        wide = int(length[order[first]]) if len(order) else 1
-        for row in range(first, last, max(1, _BLOCK // wide)):
-            rows = order[row : min(last, row + max(1, _BLOCK // wide))]
-            place = taken.indptr[rows][:, None].astype(np.int64) + np.arange(wide)
-            inside = np.arange(wide) < count[rows][:, None]
-            place = np.where(inside, place, 0)
-            yield rows, np.where(inside, taken.indices[place], nobody), np.where(inside, taken.data[place], np.float32(0))
+def _weight(taken: csr_array) -> F32:
+    """(n,) what the entries of each row weigh together."""
+    return np.asarray(taken.sum(axis=1), np.float32).reshape(-1)
 
 
 def _conjugate_gradients(

@@ -24,7 +24,7 @@ import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
-from longgame.models.histories import TIE_BREAK, known, matrix, one, popularity, seen_matrix
+from longgame.models.histories import TIE_BREAK, known, matrix, one, popularity, seen_matrix, times
 from longgame.models.space import OneOf, Real, Space
 from longgame.types import F32, F64, I64
 
@@ -89,7 +89,7 @@ class Ease:
             item, weight = one(histories[0], self.config.half_life)
             return (weight @ self._weights[item] + self._tie)[None]
         taken = matrix(histories, len(self._tie), self.config.half_life)
-        out: F32 = np.asarray(taken @ self._weights, np.float32)
+        out = times(taken, self._weights)
         out += self._tie
         return out
 

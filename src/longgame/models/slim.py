@@ -24,7 +24,7 @@ import numpy as np
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models.compiled import compiled
-from longgame.models.histories import TIE_BREAK, known, matrix, popularity, seen_matrix
+from longgame.models.histories import TIE_BREAK, known, matrix, popularity, seen_matrix, times
 from longgame.models.space import OneOf, Real, Space
 from longgame.types import F32, I64
 
@@ -95,7 +95,7 @@ class Slim:
 
     def score(self, histories: I64) -> F32:
         taken = matrix(known(histories, len(self._tie)), len(self._tie), self.config.half_life)
-        out: F32 = (taken @ self._weights).toarray()
+        out: F32 = (taken @ self._weights).toarray() if self._dense is None else times(taken, self._dense)
         out += self._tie
         return out
 
@@ -113,6 +113,9 @@ class Slim:
         self._tie = tie  # (I,)
         self._said = csr_array((weight, column, bounds), shape=(len(tie), len(tie)))  # row: what is spoken for
         self._weights = self._said.T.tocsr()  # row: what was taken
+        # A product of sparse matrices takes as long as one with 32 times the weights, most of them nothing.
+        full = self._said.nnz > len(tie) ** 2 / 32 and len(tie) ** 2 <= _DENSE
+        self._dense: F32 | None = self._weights.toarray() if full else None
 
 
 def _descend(together: csr_array, dense: F32, first: int, last: int, config: SlimConfig) -> F32:

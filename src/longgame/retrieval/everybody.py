@@ -16,12 +16,19 @@ Score = Callable[[I64], F32]
 """As ``protocols.Model.score``; it may be called from several threads, which the models of longgame allow."""
 
 
-def top_unseen(score: Score, log: Interactions, n: int, users: I64 | None = None, batch: int = 256, threads: int = 1) -> I64:
+_SCORES = 3_000_000
+"""Scores held at once, a thread, where nothing is said: 12 MB."""
+
+
+def top_unseen(
+    score: Score, log: Interactions, n: int, users: I64 | None = None, batch: int | None = None, threads: int = 1
+) -> I64:
     """(U, n') positions of each user's ``n`` best items that are not in his history, n' = min(n, I); -1 where there are fewer.
 
     Of equal scores the lower position wins. ``users`` (U,) are positions in ``log``, all of them by default. ``batch`` users
-    are scored at once; the answer is the same for any number of ``threads``.
+    are scored at once, 16 to 1024 by the size of the catalogue; the answer is the same for any number of ``threads``.
     """
+    batch = batch if batch is not None else min(1024, max(16, _SCORES // max(1, len(log.items))))
     if batch < 1 or threads < 1:
         raise ConfigError(f"top_unseen: batch and threads must be 1 or more, got batch={batch} and threads={threads}")
     users = np.arange(len(log.users)) if users is None else users

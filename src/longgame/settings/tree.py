@@ -142,6 +142,9 @@ class Models(Section):
 
     use_tuned: bool = True
     """Whether what `longgame tune` found is used in training and evaluation. policy.steps and policy.seed hold anyway."""
+    lift: bool = False
+    """Whether the models behind the candidates place items without events by their texts, among those that they know. It
+    takes each of them two fits."""
 
 
 class PolicySection(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from longgame.protocols import Policy
 from longgame.rng import derive
 from longgame.slate import Exploration
 from longgame.wiring.configs import Configs
-from longgame.wiring.parts import policy_network
+from longgame.wiring.parts import TEXTUAL, policy_network
 from longgame.wiring.reading import of_workspace
 from longgame.wiring.training import Say, join, logged_by, replay, split
 from longgame.wiring.workspace import Workspace, one_thread
@@ -52,6 +52,8 @@ class Wish:
     """None: ``Cut.of`` the log."""
     workers: int = 1
     """Processes."""
+    lift: bool = False
+    """Whether each model named is there a second time, items without events scored by their texts (``models.lift``)."""
 
 
 def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) -> RankingTable:
@@ -66,6 +68,8 @@ def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) ->
     configs = Configs.of(ws.settings, split.label)
     names = wish.models if wish.models is not None else everyone(split.before, say)
     wanted = [_entry(name, ws, wish, configs) for name in dict.fromkeys((*BASELINES, *names))]
+    if wish.lift:
+        wanted += [_lifted(entry) for entry in wanted if entry.name in names and entry.name not in TEXTUAL]
     for name in [entry.name for entry in wanted if entry.name in configs.other]:
         say(f"{name} has its defaults: it was tuned on another split ({configs.other[name]}), which may know this one's test")
 
@@ -98,6 +102,11 @@ def everyone(log: Interactions, say: Say = lambda line: None) -> list[str]:
 def _entry(name: str, ws: Workspace, wish: Wish, configs: Configs) -> Entry:
     own = {"steps": ws.settings.policy.steps, "seed": ws.settings.policy.seed} if name == "sequence" else {}
     return Entry(name, name, MODELS[name].title, configs.config(name, **own), wish.seeds, name in BASELINES)
+
+
+def _lifted(entry: Entry) -> Entry:
+    title = f"{entry.title}, new items by their texts"
+    return replace(entry, name=f"{entry.name}-lifted", title=title, baseline=False, lifted=True)
 
 
 def off_policy(ws: Workspace) -> tuple[list[PolicyRow], int]:

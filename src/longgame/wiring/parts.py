@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from longgame.errors import ArtefactError, ConfigError
 from longgame.guards import AlreadySeen, AtMost, Blocklist, InStock
 from longgame.language import Features, Projection, reduce
 from longgame.models import MODELS
+from longgame.models.lift import Lifted
 from longgame.models.sequence import SequenceConfig, SequenceModel
 from longgame.models.stopping import Watch, unwatched
 from longgame.networks import NetworkConfig
@@ -83,6 +85,10 @@ def load_features(arrays: Arrays, about: Mapping[str, Any]) -> tuple[Reader, Fea
     return reader, Features(about["version"], tuple(ItemId(i) for i in about["ids"]), np.array(arrays["vectors"], np.float32))
 
 
+TEXTUAL = ("content", "ensemble", "popularity")
+"""Models that place new items by their texts themselves, and the one that is for users without a history."""
+
+
 @dataclass(frozen=True)
 class Sources:
     """Fitted models and shares: what a retriever is made of, whatever the catalogue has grown to since."""
@@ -95,6 +101,8 @@ class Sources:
     """(n,) positions without an event when the models were fitted"""
     known: int
     """Items the models were fitted on."""
+    lift: bool = False
+    """Whether items without events are scored by their texts."""
 
     @staticmethod
     def fit(
@@ -103,16 +111,18 @@ class Sources:
         shares: Mapping[str, float],
         configs: Configs = Configs(),  # noqa: B008 - frozen
         track: Track = Track(),  # noqa: B008 - frozen
+        lift: bool = False,
     ) -> Sources:
+        """With ``lift``, items without events are scored by their texts by all models that know events alone."""
         wanted = [name for name, share in shares.items() if share > 0]
         # Popularity is what a user without history gets.
         names = dict.fromkeys([name for name in wanted if name in MODELS and name != "sequence"] + ["popularity"])
         made = {name: configs.config(name) for name in names}
-        models = {name: MODELS[name].make(config, track.watch(f"candidates/{name}")) for name, config in made.items()}
+        models = {name: _source(name, config, lift, track.watch(f"candidates/{name}")) for name, config in made.items()}
         for model in models.values():
             model.fit(log, text.vectors)
         met = np.bincount(log.item, minlength=len(log.items)) > 0
-        return Sources(models, made, {n: shares[n] for n in wanted}, np.flatnonzero(~met), len(log.items))
+        return Sources(models, made, {n: shares[n] for n in wanted}, np.flatnonzero(~met), len(log.items), lift)
 
     def retriever(self, features: Features, sequence: Model) -> Retriever:
         """The blend over ``features``, which begin with the catalogue the models know."""
@@ -141,6 +151,7 @@ class Sources:
         arrays = {f"{name}.{key}": a for name, model in self.models.items() for key, a in model.state_dict().items()}
         configs = {name: as_json(config) for name, config in self.configs.items()}
         about = {"models": list(self.models), "configs": configs, "shares": dict(self.shares), "known": self.known}
+        about["lift"] = self.lift
         return {**arrays, "fresh": self.fresh}, about
 
     @staticmethod
@@ -149,10 +160,17 @@ class Sources:
         models = {}
         written = about.get("configs", {})  # a snapshot of before they were written down has the defaults
         configs = {name: from_json(name, written.get(name, {})) for name in about["models"]}
+        lift = bool(about.get("lift", False))
         for name, config in configs.items():
-            models[name] = MODELS[name].make(config)
+            models[name] = _source(name, config, lift)
             models[name].load_state_dict({k.removeprefix(f"{name}."): v for k, v in arrays.items() if k.startswith(f"{name}.")})
-        return Sources(models, configs, about["shares"], np.array(arrays["fresh"], np.int64), about["known"])
+        return Sources(models, configs, about["shares"], np.array(arrays["fresh"], np.int64), about["known"], lift)
+
+
+def _source(name: str, config: Any, lift: bool, watch: Watch = unwatched) -> Model:
+    """One that has learned nothing yet."""
+    make = partial(MODELS[name].make, config, watch)
+    return Lifted(make, getattr(config, "seed", 0)) if lift and name not in TEXTUAL else make()
 
 
 def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:

@@ -108,7 +108,11 @@ def fit(
     curve = reader.sequence.curve
     if curve:
         say(f"supervised network: {len(curve)} epochs, NDCG@10 {max(curve):.4f} on held-out events")
-    return reader, reader.features(text), Sources.fit(log, text, settings.retrieval.shares, configs, track)
+    return (
+        reader,
+        reader.features(text),
+        Sources.fit(log, text, settings.retrieval.shares, configs, track, settings.models.lift),
+    )
 
 
 def join(ws: Workspace, features: Features) -> tuple[Trajectories, int]:

@@ -1,0 +1,91 @@
+"""``longgame evaluate``: what is said before anything is fitted, what is kept, and what is found again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from longgame.cli import app
+
+
+@pytest.fixture
+def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small log in which everybody goes round a circle."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LONGGAME_LANGUAGE__MODEL", "hashing")
+    rows = [f"u{u},i{(u + step) % 12},{1_700_000_000 + 600 * step + u}" for u in range(120) for step in range(5 + u % 2 * 3)]
+    Path("shop.csv").write_text("\n".join(["user,item,timestamp", *rows]))
+    assert run("import", "shop.csv").exit_code == 0
+    return tmp_path
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, words)
+
+
+def rank(*words: str) -> Result:
+    return run("evaluate", "ranking", "--models", "popularity", "--k", "3", *words)
+
+
+def test_where_the_page_cannot_be_written_nothing_is_fitted(imported: Path):
+    for place in ("nowhere/table.html", "."):
+        result = rank("--html", place)
+        assert result.exit_code == 2 and "--html: must name a file" in result.stderr
+    assert not list(imported.rglob("runs/*"))
+
+
+def test_without_matplotlib_the_page_is_refused_before_anything_is_fitted(imported: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    result = rank("--html", "table.html")
+    assert result.exit_code == 2 and "matplotlib" in result.stderr
+    assert not list(imported.rglob("runs/*"))
+
+
+def test_runs_are_kept_and_found_again(imported: Path):
+    first = rank("--html", "table.html", "--json")
+    kept = sorted(imported.rglob("runs/*.safetensors"))
+    assert first.exit_code == 0 and len(kept) == 3 and (imported / "table.html").stat().st_size > 10_000
+    assert rank("--json").stdout == first.stdout, "the seconds of the first fit among it"
+    assert sorted(imported.rglob("runs/*.safetensors")) == kept
+    rank("--split", "time")
+    assert len(sorted(imported.rglob("runs/*.safetensors"))) == 6, "another split is another run"
+
+
+def test_the_table_has_groups_and_intervals_of_what_accuracy_does_not_show(imported: Path):
+    shown = rank().stdout
+    assert "best served group less that of the worst served" in shown and "history length" in shown
+    novelty = next(line for line in shown.splitlines() if line.startswith("model") and "novelty" in line)
+    row = shown.splitlines()[shown.splitlines().index(novelty) + 1]
+    assert "[" in row
+
+
+def test_a_model_named_is_there_a_second_time_with_new_items_by_their_texts(imported: Path):
+    Path("items.csv").write_text("item,text\n" + "\n".join(f"i{i},{'red' if i % 2 else 'blue'} thing {i}" for i in range(14)))
+    assert run("import", "items.csv").exit_code == 0
+    result = run("evaluate", "ranking", "--models", "item-knn", "--k", "3", "--lift", "--json")
+    assert result.exit_code == 0, result.output
+    rows = {row["name"]: row for row in json.loads(result.stdout)["rows"]}
+    assert set(rows) == {"popularity", "item-knn", "ease", "item-knn-lifted"}
+    assert not rows["item-knn-lifted"]["error"]
+
+
+def test_all_leaves_out_what_the_log_cannot_tell(imported: Path):
+    told = run("evaluate", "ranking", "--models", "all", "--k", "3", "--split", "time")
+    assert told.exit_code == 0, told.output
+    for name in ("svd", "svd-plus-plus", "time-factors"):
+        assert f"{name} is left out: nothing is rated" in told.stdout
+    assert "has no figures" not in told.stdout
+
+
+def test_the_hint_to_leave_the_ranking_out_stands_where_it_can_be_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LONGGAME_LANGUAGE__MODEL", "hashing")
+    Path("shop.csv").write_text("user,item,timestamp\nu1,i1,1700000000\nu2,i1,1700000001\n")
+    assert run("import", "shop.csv").exit_code == 0
+    assert "--no-ranking" in run("evaluate").stderr
+    assert "--no-ranking" not in rank().stderr
+    policies = json.loads(run("evaluate", "--no-ranking", "--json").stdout)
+    assert policies["ranking"] is None
