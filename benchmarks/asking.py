@@ -1,6 +1,6 @@
 """Which items to ask a new user about: the error of what is predicted after 1, 3 and 5 answers, for each strategy.
 
-    python benchmarks/asking.py [--data PATH] [--seeds 3] [--width 8] [--json FILE]
+    python benchmarks/asking.py [--data PATH] [--seeds 3] [--width 8] [--noise 0,0.05,0.2] [--json FILE]
 
 PATH is anything with ratings that ``longgame.datasets`` reads; without it ``ml100k`` under ``$LONGGAME_DATA`` or
 ``../shared/data``. Every seed holds out another fifth of the users (so at most five), fits ``models/population.py`` on
@@ -8,6 +8,9 @@ the others, and interviews the held-out ones by ``models/asking.py``: of a user'
 answer, the other half is the test. Any item of the catalogue may be asked about but those of his test half; what he has not
 rated he does not know, which costs a question. After n questions, answered or not, and after n answers, all his test ratings
 are predicted by the same posterior mean, whatever the strategy.
+
+With ``--noise`` a share of the ratings that the population is learned from is put on other items (``evaluation.noise``); what
+is answered and what is tested stay as they are.
 
 RMSE is the root of the mean over users of the mean squared error. N@10 orders a user's own test items, gain 2^rating - 1: it
 says how well rated items are told apart, not how well a catalogue is ranked. Intervals are bootstraps over users, gaps are
@@ -37,6 +40,7 @@ from longgame.arrays import Interactions
 from longgame.datasets import open_source
 from longgame.datasets.report import Report
 from longgame.evaluation.intervals import Estimate, bootstrap
+from longgame.evaluation.noise import noisy
 from longgame.models.asking import STRATEGIES, Interview
 from longgame.models.population import Population
 from longgame.models.rating_fit import newest
@@ -110,11 +114,11 @@ Told = dict[str, dict[str, list[tuple[float, float]]]]
 """Strategy -> moment -> (squared error, N@10) of each user, the same order of users everywhere."""
 
 
-def fold(log: Interactions, number: int, width: int, told: Told) -> None:
+def fold(log: Interactions, number: int, width: int, noise: float, told: Told) -> None:
     """Everybody of one fifth of the users, interviewed by every strategy."""
     start = time.perf_counter()
     share = derive(0, "folds").permutation(len(log.users)) % FOLDS
-    train = log.select((share != number)[log.user])
+    train = newest(noisy(log.select((share != number)[log.user]), noise, derive(number, "noise", f"{noise:g}")))
     population = Population.of(train, width, seed=number)
     blind = replace(population, chance=np.ones(len(log.items)))
     asked = people(log, np.flatnonzero(share == number), number)
@@ -175,15 +179,19 @@ def main() -> None:
         "--seeds", type=int, default=3, choices=range(1, FOLDS + 1), help="fifths of the users, each held out once"
     )
     parser.add_argument("--width", type=int, default=8, help="factors of an item")
+    parser.add_argument("--noise", default="0", help="shares of the ratings learned from, by commas")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     given = parser.parse_args()
     events = [record for record in open_source(given.data).read(Report()) if isinstance(record, Event)]
     log = newest(Interactions.of(events, tuple(dict.fromkeys(event.item for event in events))))
     print(f"{given.data.name}: {len(log.users):,} users, {len(log.items):,} items, {len(log):,} ratings", flush=True)
-    told: Told = defaultdict(lambda: defaultdict(list))
-    for number in range(given.seeds):
-        fold(log, number, given.width, told)
-    figures = {"data": given.data.name, "seeds": given.seeds, "width": given.width, "strategies": table(told)}
+    figures: dict[str, Any] = {"data": given.data.name, "seeds": given.seeds, "width": given.width, "strategies": {}}
+    for noise in (float(part) for part in given.noise.split(",")):
+        told: Told = defaultdict(lambda: defaultdict(list))
+        print(f"\n{noise:.0%} of the ratings learned from on other items", flush=True)
+        for number in range(given.seeds):
+            fold(log, number, given.width, noise, told)
+        figures["strategies"][f"{noise:g}"] = table(told)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2))
 
