@@ -226,8 +226,8 @@ class _Trainer:
 
     def _step(self, before: I64, target: I64, rng: np.random.Generator) -> float:
         """(B, L) positions before and (B, L) that came -> the sum of the losses."""
-        network, told, column = self._descent.network, target >= 0, self._warm.column[before]
-        rows = np.where(column < 0, len(self._warm), column)  # behind a window it does not matter what is read
+        network, told = self._descent.network, target >= 0
+        rows = self._warm.padded[before]  # behind a window it does not matter what is read
         sought = self._warm.column[target[told]]
         wanted = network(torch.from_numpy(rows), torch.from_numpy(told))
         loss = next_item(wanted, network.items, network.bias, sought, self._share, self._config.negatives, rng)

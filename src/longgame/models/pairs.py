@@ -27,8 +27,9 @@ from longgame.arrays import Interactions
 from longgame.artefacts import Arrays
 from longgame.errors import ArtefactError, ConfigError
 from longgame.models import stopping
-from longgame.models.histories import TIE_BREAK, known, popularity, recent
+from longgame.models.histories import known, recent
 from longgame.models.stopping import Watch
+from longgame.models.warm import Warm
 from longgame.models.windows import batches, sequences
 from longgame.networks import from_arrays, to_arrays
 from longgame.rng import derive
@@ -208,9 +209,9 @@ class Recipe:
     config: PairConfig
     users: Callable[[int], Users]
     """For so many items, its numbers not yet drawn by id."""
-    network: Callable[[Interactions, I64], Network]
-    """The network of a log's items with events, in this order of their positions; generators of torch are ready."""
-    sides: Callable[[Network, Interactions, I64], Side]
+    network: Callable[[Interactions, Warm], Network]
+    """The network of a log's items with events; generators of torch are ready."""
+    sides: Callable[[Network, Interactions, Warm], Side]
     """The sides of all items of the catalogue, those without events too."""
 
 
@@ -225,11 +226,7 @@ class PairTrainer:
     """``stopping.Trainer``: binary cross-entropy on events and drawn negatives, by AdamW."""
 
     def __init__(self, recipe: Recipe, log: Interactions) -> None:
-        self._recipe, self._log, config = recipe, log, recipe.config
-        # Rows are items with events, in order of their ids: no draw depends on the catalogue's order.
-        self._warm = np.array(sorted(np.unique(log.item).tolist(), key=lambda row: log.items[row]), np.int64)
-        self._row = np.full(len(log.items) + 1, len(self._warm), np.int64)  # position -> row; -1 is padding
-        self._row[self._warm] = np.arange(len(self._warm))
+        self._recipe, self._log, self._warm, config = recipe, log, Warm.of(log), recipe.config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(derive(config.seed, recipe.name).integers(2**62)))
             self._network = recipe.network(log, self._warm)
@@ -254,7 +251,7 @@ class PairTrainer:
             torch.manual_seed(int(derive(config.seed, name, "dropout", str(number)).integers(2**62)))
             order = derive(config.seed, name, "order", str(number))
             for before, target in batches(self._sequences, config.steps, self._batch, order):
-                loss += self._step(self._row[before], self._row[target], rng)
+                loss += self._step(self._warm.padded[before], self._warm.padded[target], rng)
                 count += int((target >= 0).sum())
         return loss / count
 
@@ -283,12 +280,9 @@ class PairTrainer:
             users, tower = self._network.users.eval(), self._network.tower.eval()
             with torch.inference_mode():
                 items = self._recipe.sides(self._network, self._log, self._warm)
-            bias = items.bias + torch.from_numpy(TIE_BREAK * popularity(self._log))
+            bias = items.bias + torch.from_numpy(self._warm.tie)
             own = to_arrays(users, "users.")
-            for name in (f"users.{name}" for name in users.by_item):
-                rows = np.zeros((len(self._log.items), *own[name].shape[1:]), np.float32)
-                rows[self._warm] = own[name]
-                own[name] = rows
+            own |= {name: self._warm.whole(own[name]) for name in (f"users.{name}" for name in users.by_item)}
             sides = {"items.dot": items.dot.numpy(), "items.first": items.first.numpy(), "items.bias": bias.numpy()}
             arrays = {**sides, **own, **to_arrays(tower, "tower.")}
             self._scorer = Scorer.of(arrays, self._recipe.users, self._recipe.config)
@@ -316,10 +310,10 @@ def negatives(before: I64, target: I64, items: int, count: int, rng: np.random.G
     return out, np.asarray(free.any(axis=2), np.float32)
 
 
-def spread(rows: Tensor, at: I64, size: int) -> Tensor:
-    """(n, ...) rows at positions ``at`` (n,) of (size, ...), zeros elsewhere."""
-    out = rows.new_zeros((size, *rows.shape[1:]))
-    out[torch.from_numpy(at)] = rows
+def whole(rows: Tensor, warm: Warm) -> Tensor:
+    """As ``Warm.whole``."""
+    out = rows.new_zeros((len(warm.tie), *rows.shape[1:]))
+    out[torch.from_numpy(warm.position)] = rows
     return out
 
 

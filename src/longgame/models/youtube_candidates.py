@@ -62,7 +62,7 @@ class Windows:
         # (N,) share of the log's time since each: the example's age, which is 0 when it is served
         self.age: F32 = ((log.at.max(initial=0) - log.at) / max(span, 1)).astype(np.float32)
         self.share: F64 = np.bincount(warm.column[log.item], minlength=len(warm)) / max(len(log), 1)
-        self._steps, self._sequences, self._column = steps, sequences(log), warm.column
+        self._steps, self._sequences, self._row = steps, sequences(log), warm.padded
         count = int((-(-np.diff(log.offsets) // steps)).sum())
         self._batch = int(np.clip(count // _STEPS_A_PASS, 16, 512))
 
@@ -74,9 +74,8 @@ class Windows:
         known, number = self._sequences, np.arange(len(self))
         for place, _ in batches(Sequences(known.offsets, number, number), self._steps, self._batch, rng):
             told = place >= 0
-            before, came = (self._column[np.where(told, items[place], -1)] for items in (known.before, known.target))
-            nothing = len(self.share)
-            yield Part(np.where(before < 0, nothing, before), np.where(came < 0, nothing, came), told, place[told])
+            before, came = (self._row[np.where(told, items[place], -1)] for items in (known.before, known.target))
+            yield Part(before, came, told, place[told])
 
 
 def powers(x: Tensor) -> Tensor:
