@@ -28,11 +28,12 @@ from longgame.arrays import Interactions
 from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
 from longgame.models import stopping
-from longgame.models.adversary import resist, untaken
+from longgame.models.adversary import resist
 from longgame.models.compiled import compiled
 from longgame.models.histories import known, matrix, seen_matrix
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
+from longgame.models.untaken import TRIES, Untaken
 from longgame.models.warm import Warm
 from longgame.rng import derive
 from longgame.types import F32, I64
@@ -40,8 +41,6 @@ from longgame.types import F32, I64
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-_TRIES = 4
-"""Draws of an item that the user never took, before an event is passed over."""
 _HELD = 1_000_000
 """Events drawn for at once: 32 MB."""
 _RIDGE = 1.0
@@ -143,6 +142,7 @@ class _Trainer:
 
     def __init__(self, log: Interactions, config: BprConfig) -> None:
         self._config, self._log, self._taken, self._warm = config, log, seen_matrix(log), Warm.of(log)
+        self._untaken = Untaken(self._taken)
         rng, small = derive(config.seed, "bpr"), np.float32(0.1 / np.sqrt(config.width))
         self._items = self._warm.whole(small * rng.standard_normal((len(self._warm), config.width), np.float32))
         self._users = small * rng.standard_normal((len(log.users), config.width), np.float32)
@@ -156,9 +156,9 @@ class _Trainer:
         arrays = self._users, self._items, self._bias
         for first in range(0, len(order), _HELD):
             rows = order[first : first + _HELD]
-            others = self._warm.position[rng.integers(0, len(self._warm), (len(rows), _TRIES))]
+            others = self._warm.position[rng.integers(0, len(self._warm), (len(rows), TRIES))]
             if config.adversary and 2 * number >= config.epochs:
-                other = untaken(user[rows], others, self._taken)
+                other = self._untaken.first(user[rows], others)
                 prices = np.array([config.penalty, config.adversary, config.adversary_weight], np.float32)
                 loss += compiled(resist)(user[rows], log.item[rows], other, *arrays, rate, prices)
                 continue

@@ -36,6 +36,7 @@ from longgame.models.embeddings import drawn
 from longgame.models.histories import known, matrix, seen_matrix
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
+from longgame.models.untaken import TRIES, Untaken
 from longgame.models.warm import Warm
 from longgame.rng import derive
 from longgame.types import F32, I64
@@ -43,8 +44,6 @@ from longgame.types import F32, I64
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-_TRIES = 4
-"""Draws of an item that the user never took; where all fail, the event counts for nothing in that pass."""
 _ARRAYS = ("items", "from_history", "tie")
 
 
@@ -195,7 +194,7 @@ class _Trainer:
         row = np.zeros(len(log.users), np.int64)
         row[some] = np.arange(len(some))
         self._user, self._item = row[log.user], self._warm.column[log.item]
-        self._pairs = np.repeat(np.arange(len(some)), np.diff(taken.indptr)) * len(self._warm) + taken.indices  # ascending
+        self._untaken = Untaken(taken)
         self._items = drawn(self._warm.ids(log), config.width, config.seed, "lightgcn item")
         self._items *= np.float32(0.1)
         start = derive(config.seed, "lightgcn user").standard_normal((len(some), config.width), np.float32)
@@ -212,12 +211,10 @@ class _Trainer:
         order = rng.permutation(len(self._user))
         for first in range(0, len(order), self._config.batch):
             rows = order[first : first + self._config.batch]
-            user, others = self._user[rows], rng.integers(0, len(self._warm), (len(rows), _TRIES))
-            code = user[:, None] * len(self._warm) + others
-            place = np.minimum(np.searchsorted(self._pairs, code), len(self._pairs) - 1)
-            new = self._pairs[place] != code
-            other = others[np.arange(len(rows)), new.argmax(axis=1)]
-            loss += self._step(user, self._item[rows], other, new.any(axis=1).astype(np.float32))
+            user, others = self._user[rows], rng.integers(0, len(self._warm), (len(rows), TRIES))
+            other = self._untaken.first(user, others)
+            new = other >= 0
+            loss += self._step(user, self._item[rows], np.where(new, other, others[:, 0]), new.astype(np.float32))
         return loss / len(order)
 
     def _step(self, user: I64, item: I64, other: I64, counts: F32) -> float:

@@ -30,13 +30,11 @@ from longgame.models import stopping
 from longgame.models.histories import known, recent
 from longgame.models.stopping import Watch
 from longgame.models.warm import Warm
-from longgame.models.windows import batches, sequences
+from longgame.models.windows import batch_size, batches, sequences
 from longgame.networks import from_arrays, to_arrays
 from longgame.rng import derive
 from longgame.types import F32, I64
 
-_STEPS_A_PASS = 100
-"""Training steps a pass takes, about."""
 _TRIES = 4
 """Draws of an item that is not in the window; where all fail, the pair counts for nothing."""
 _HELD = 1_000_000
@@ -231,8 +229,7 @@ class PairTrainer:
             torch.manual_seed(int(derive(config.seed, recipe.name).integers(2**62)))
             self._network = recipe.network(log, self._warm)
         self._sequences = sequences(log)
-        windows = int((-(-np.diff(self._sequences.offsets) // config.steps)).sum())
-        self._batch = int(np.clip(windows // _STEPS_A_PASS, 4, 512))
+        self._batch = batch_size(self._sequences, config.steps, least=4, passing=100)
         parts = (self._network.users, self._network.items, self._network.tower)
         weights = [weight for part in parts for weight in part.parameters()]
         # foreach=False: one order of additions, so that the same seed is the same model to the last bit
