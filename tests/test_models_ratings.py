@@ -11,7 +11,8 @@ from longgame.errors import ConfigError
 from longgame.evaluation.ratings import Biases, rmse
 from longgame.models import MODELS
 from longgame.models.compiled import compiled
-from longgame.models.rating_fit import Scale, newest, rated, then, usual, usual_taken
+from longgame.models.implied import usual_taken
+from longgame.models.rating_fit import Scale, newest, rated, then, usual
 from longgame.models.svd import SvdConfig
 from longgame.models.svd import _descend as svd_descend
 from longgame.models.svdpp import SvdPlusPlusConfig
