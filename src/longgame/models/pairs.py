@@ -14,6 +14,7 @@ those with events that do not occur in that window. They are drawn in training o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -91,22 +92,22 @@ class Side:
     """(n,)"""
 
 
-class Users(nn.Module):
+class Users(nn.Module, ABC):
     """The history's side; parameters named in ``by_item`` have a row for each item, the others none."""
 
     by_item: tuple[str, ...]
 
+    @abstractmethod
     def forward(self, history: Tensor, wanted: Tensor) -> Side:
         """(B, L) rows of items, the number of rows on padding, and (B, L) -> the sides after each step that is ``wanted``."""
-        raise NotImplementedError
 
 
-class Items(nn.Module):
+class Items(nn.Module, ABC):
     """The item's side. It is trained, and then only what comes out is kept."""
 
+    @abstractmethod
     def forward(self) -> Side:
         """Of the items that it was made for."""
-        raise NotImplementedError
 
 
 class Tower(nn.Module):
@@ -264,7 +265,7 @@ class PairTrainer:
         counts[:, 1:] = torch.from_numpy(fair)
         loss = functional.binary_cross_entropy_with_logits(out, true, counts, reduction="sum") / counts.sum()
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self._optimizer.step()
         return float(loss.detach()) * int(told.sum())
 
@@ -314,7 +315,7 @@ def whole(rows: Tensor, warm: Warm) -> Tensor:
     return out
 
 
-class PairModel:
+class PairModel(ABC):
     """A model that is a :class:`Scorer`; what it is made by is told by those who derive from it."""
 
     name: str
@@ -326,8 +327,9 @@ class PairModel:
         self._scorer: Scorer | None = None
         self._count = 0
 
+    @abstractmethod
     def recipe(self, features: F32) -> Recipe:
-        raise NotImplementedError
+        """How its network is made, for a catalogue whose text vectors are ``features`` (I, X)."""
 
     def fit(self, log: Interactions, features: F32) -> None:
         self.best_epoch, self._scorer, self._count = 0, None, len(log.items)

@@ -288,7 +288,7 @@ class _Trainer:
         told = contrast(self._reader(), windows(before, target, self.config.steps), self.augmentation, rng)
         if told is None:
             return 0.0
-        told.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(told)
         self.descent.move()
         return float(told.detach()) * len(before)
 
@@ -330,7 +330,7 @@ class _Trainer:
             teacher = Reader(self.descent.mean.network, items, self.column)
             total = total + config.unlabelled * agreement(student, teacher, rows, self.augmentation, number, rng)
         if total.requires_grad:
-            total.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(total)
 
     def score(self, histories: I64) -> F32:
         """With the mean of the weights."""
