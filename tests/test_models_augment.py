@@ -10,13 +10,14 @@ import torch
 from longgame.errors import ConfigError
 from longgame.evaluation.ranking import evaluate_model
 from longgame.evaluation.splits import leave_last_out, together
-from longgame.models.adversary import resist, untaken
+from longgame.models.adversary import resist
 from longgame.models.augment import Augmentation, crop, mask, neighbours, reorder, substitute
 from longgame.models.bpr import Bpr, BprConfig, _descend
 from longgame.models.compiled import compiled
 from longgame.models.histories import seen_matrix
 from longgame.models.objectives import disagreement, info_nce, push, trust
 from longgame.models.sequence import SequenceConfig, SequenceModel, _Trainer
+from longgame.models.untaken import Untaken
 from tests.kit import log_of
 from tests.test_models_sequence import SMALL, markov
 
@@ -149,7 +150,7 @@ def test_a_push_has_its_length_and_goes_up():
 def test_the_first_draw_that_the_user_has_not_taken():
     taken = seen_matrix(log_of([[2, 0, 2], [], [4]], 5))
     others = np.array([[2, 0, 3], [0, 2, 0], [4, 4, 1], [2, 1, 3], [0, 2, 2]])
-    assert untaken(np.array([0, 0, 2, 1, 0]), others, taken).tolist() == [3, -1, 1, 2, -1]
+    assert Untaken(taken).first(np.array([0, 0, 2, 1, 0]), others).tolist() == [3, -1, 1, 2, -1]
 
 
 def factors(seed=3, width=4):

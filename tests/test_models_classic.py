@@ -1,15 +1,14 @@
-"""User-kNN, content, SLIM, ALS and BPR against figures worked out by hand or from the papers' own formulas; learning on."""
+"""User-kNN, content, SLIM, ALS and BPR against figures worked out by hand or from the papers' own formulas."""
 
 import subprocess
 import sys
-from typing import Any
 
 import numpy as np
 import pytest
 
 from longgame.arrays import Interactions
-from longgame.errors import ConfigError, DataError, MissingExtra
-from longgame.models import MODELS, ItemKNN, ItemKNNConfig, Popularity, PopularityConfig
+from longgame.errors import ConfigError, MissingExtra
+from longgame.models import MODELS, ItemKNN, ItemKNNConfig
 from longgame.models.als import Als, AlsConfig
 from longgame.models.bpr import Bpr, BprConfig, _descend
 from longgame.models.compiled import compiled
@@ -297,70 +296,6 @@ def test_bpr_stops_by_held_out_events():
     model = Bpr(BprConfig(width=8, epochs=12, patience=3))
     model.fit(log_of(groups(each=12), items=40), np.zeros((40, 0), np.float32))
     assert 1 <= model.best_epoch <= 12
-
-
-# Learning on
-
-
-def parts():
-    """The log, what came first, and what came then: a user who goes on, a new one, and an item nobody had."""
-    then = [[3], [], [6, 6], [], [], [1], [], [2, 6]]
-    whole = [h + more for h, more in zip([*HISTORIES, []], then, strict=True)]
-    later = {n: more for n, more in enumerate(then) if more}
-    first = log_of(HISTORIES, items=6)
-    more = log_of(list(later.values()), items=7, names=list(later), first=10 * DAY)
-    rows = [np.concatenate([np.arange(len(h)), 10 + np.arange(len(m))]) for h, m in zip([*HISTORIES, []], then, strict=True)]
-    everything = log_of(whole)
-    at = (DAY * np.concatenate(rows)).astype(np.int64)
-    return (
-        first,
-        more,
-        Interactions(everything.users, everything.items, everything.offsets, everything.item, at, everything.value),
-    )
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: Popularity(PopularityConfig(half_life=2.0)),
-        Popularity,
-        lambda: ItemKNN(ItemKNNConfig(neighbours=3)),
-        lambda: ItemKNN(ItemKNNConfig(reach=np.inf, weighting="bm25")),
-        lambda: UserKNN(UserKNNConfig(half_life=2.0, neighbour_half_life=2.0, neighbours=3)),
-    ],
-    ids=["popularity that fades", "popularity", "item-knn", "item-knn by bm25", "user-knn"],
-)
-def test_what_is_learned_on_is_what_is_learned_at_once(make):
-    first, more, everything = parts()
-    on, at_once, stopped = make(), make(), make()
-    on.fit(first, NO_TEXT[:6])
-    stopped.load_state_dict(on.state_dict())
-    for model in (on, stopped):
-        model.update(more)
-    at_once.fit(everything, NO_TEXT)
-    histories = np.array([[-1, 3, 0], [6, 1, 2], [-1, -1, -1]])
-    np.testing.assert_allclose(on.score(histories), at_once.score(histories), rtol=1e-6, atol=1e-9)
-    np.testing.assert_array_equal(on.score(histories), stopped.score(histories))
-    assert not np.array_equal(on.score(histories)[:, :6], make_fitted(make, first).score(histories))
-
-
-def make_fitted(make, log):
-    model = make()
-    model.fit(log, NO_TEXT[:6])
-    return model
-
-
-@pytest.mark.parametrize("name", ["popularity", "item-knn", "user-knn", "als"])
-def test_another_catalogue_is_refused(name):
-    model: Any = MODELS[name].make()
-    model.fit(LOG, NO_TEXT)
-    swapped = Interactions(LOG.users, LOG.items[::-1], LOG.offsets, LOG.item, LOG.at, LOG.value)
-    for other in (swapped, log_of(HISTORIES[:2], items=3)):
-        with pytest.raises(DataError, match="must begin with the 7 items"):
-            model.update(other)
-    before = model.score(np.array([[0, 1]]))
-    model.update(log_of([], items=7))
-    np.testing.assert_allclose(model.score(np.array([[0, 1]])), before, atol=1e-7)
 
 
 # Everybody's best

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from longgame.arrays import Interactions
-from longgame.errors import ConfigError, DataError, ShapeError
+from longgame.errors import ConfigError
 from longgame.evaluation.ratings import Biases, rmse
 from longgame.models import MODELS
 from longgame.models.compiled import compiled
-from longgame.models.rating_fit import Scale, newest, rated, then, usual, usual_taken
-from longgame.models.svd import Svd, SvdConfig
+from longgame.models.implied import usual_taken
+from longgame.models.rating_fit import Scale, newest, rated, then, usual
+from longgame.models.svd import SvdConfig
 from longgame.models.svd import _descend as svd_descend
-from longgame.models.svdpp import SvdPlusPlus, SvdPlusPlusConfig
+from longgame.models.svdpp import SvdPlusPlusConfig
 from longgame.models.svdpp import _descend as svdpp_descend
-from longgame.models.time_factors import TimeFactors, TimeFactorsConfig
+from longgame.models.time_factors import TimeFactorsConfig
 from longgame.models.time_factors import _descend as time_descend
 from longgame.types import ItemId, UserId
 
@@ -184,15 +185,6 @@ def test_factors_find_what_biases_cannot(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_units_of_the_ratings_do_not_matter(name):
-    train, test = planted()
-    model = fitted(name, train, width=4, passes=5, patience=0)
-    seconds = fitted(name, replace(train, value=600 + 120 * train.value), width=4, passes=5, patience=0)
-    stars = model.rate(test.user, test.item)
-    np.testing.assert_allclose(seconds.rate(test.user, test.item), 600 + 120 * stars, rtol=1e-3)
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_the_newest_of_two_ratings_holds_and_foretold_ones_stay_in_the_range(name):
     log = log_of([0, 0, 0, 1, 1], [0, 1, 0, 0, 2], [1, 4, 5, 5, 2], items=4)
     model = fitted(name, log, width=2, passes=3, patience=0)
@@ -291,26 +283,6 @@ def test_an_update_draws_a_new_user_towards_what_he_said(name):
     stranger = rmse(model.rate(place, mine) - value)
     model.update(more)
     assert rmse(model.rate(place, mine) - value) < 0.5 * stranger
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_checkpoint_goes_on_as_if_never_stopped(name):
-    train, test = planted()
-    model = fitted(name, train, width=4, passes=4, patience=0)
-    other: Any = MODELS[name].make(MODELS[name].config(width=4, passes=4, patience=0))
-    other.load_state_dict(model.state_dict())
-    for one in (model, other):
-        one.update(someone_new(train))
-    np.testing.assert_array_equal(model.rate(test.user, test.item), other.rate(test.user, test.item))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_another_catalogue_and_lopsided_questions_are_refused(name):
-    model = fitted(name, planted()[0], width=2, passes=1, patience=0)
-    with pytest.raises(DataError, match="catalogue"):
-        model.update(log_of([0], [0], [1], items=3))
-    with pytest.raises(ShapeError, match="items"):
-        model.rate(np.arange(3), np.arange(2))
 
 
 def test_then_keeps_one_rating_a_pair_and_says_which_are_new():
@@ -430,8 +402,3 @@ def test_svd_folds_a_history_in_as_the_least_squares_it_says():
 def test_settings_that_cannot_work_are_refused(kind, values):
     with pytest.raises(ConfigError, match=kind.__name__):
         kind(**values)
-
-
-@pytest.mark.parametrize("model", [Svd(), SvdPlusPlus(), TimeFactors()], ids=NAMES)
-def test_before_a_fit_nothing_is_known(model):
-    assert model.rate(np.array([-1, 0]), np.array([0, -1])).tolist() == [0.0, 0.0]

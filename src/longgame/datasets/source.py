@@ -180,11 +180,11 @@ def _records(table: Table, file: str, report: Report) -> Iterator[Record]:
     for line, row in table.rows():
         count.read += 1
         try:
-            if row.__class__ is Reject:
+            if isinstance(row, Reject):
                 raise row
-            if check and len(row) != width:  # type: ignore[arg-type]
-                raise _wrong_width(len(row), width)  # type: ignore[arg-type]
-            chunk.append((line, records(line, row)))  # type: ignore[arg-type]
+            if check and len(row) != width:
+                raise _wrong_width(len(row), width)
+            chunk.append((line, records(line, row)))
         except (Reject, RecordError) as error:
             reject = error if isinstance(error, Reject) else Reject.of(error)
             if reject.fatal:

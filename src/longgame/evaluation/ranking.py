@@ -17,7 +17,6 @@ from longgame.arrays import Interactions
 from longgame.errors import ConfigError, DataError, ShapeError
 from longgame.evaluation.intervals import Estimate, bootstrap
 from longgame.retrieval.everybody import best_of_each
-from longgame.shapes import check
 from longgame.types import F32, F64, I64, Bool
 
 Metric = Literal["recall", "ndcg", "mrr", "hit"]
@@ -62,10 +61,6 @@ class RankingResult:
     def coverage(self) -> float:
         """Share of the catalogue that is among some user's first k."""
         return len(np.unique(self.lists[self.lists >= 0])) / max(1, self.catalogue)
-
-    def estimate(self, metric: Metric, rng: np.random.Generator) -> Estimate:
-        """The mean over users with a bootstrap interval over users."""
-        return bootstrap(self.column(metric), rng)
 
     def column(self, metric: Metric) -> F64:
         """(n,)"""
@@ -139,19 +134,14 @@ def _part(model: Scorer, train: Interactions, target: Interactions, users: I64, 
     return _Part(users[some], values, lists, row, item, found)
 
 
-def rank_metrics(scores: F32, relevant: Bool, seen: Bool, k: int) -> F64:
-    """(B, I) each, and at least one relevant unseen item a row -> (B, 4): the ``METRICS``, in their order.
-
-    Each is the expectation over a random order of equal scores. Raises ShapeError where a score is not finite.
-    """
-    check({}, ("scores", scores, "B I"), ("relevant", relevant, "B I"), ("seen", seen, "B I"))
-    return _ranked(scores, relevant & ~seen, seen, k)[0]
-
-
 def _ranked(scores: F32, relevant: Bool, seen: Bool, k: int) -> tuple[F64, F64]:
-    """As :func:`rank_metrics`, no relevant item seen -> (B, 4) and (m,) whether each relevant item is among the first k."""
+    """(B, I) each, at least one relevant item a row and none of them seen -> (B, 4), the ``METRICS`` in their order, and (m,)
+    whether each relevant item is among the first k: expectations over a random order of equal scores.
+
+    Raises ShapeError where a score is not finite.
+    """
     if not np.isfinite(scores).all():
-        raise ShapeError("rank_metrics: every score must be finite, got nan or inf; the model is broken")
+        raise ShapeError("evaluate_model: every score must be finite, got nan or inf; the model is broken")
     scores = np.where(seen, np.float32(-np.inf), scores)
     gain, harmonic = _sums(scores.shape[1], k)
     row, column = np.nonzero(relevant)

@@ -24,6 +24,7 @@ from longgame.models.kept import nothing
 from longgame.models.rating_fit import newest, then
 from longgame.protocols import RatingModel
 from longgame.rng import derive
+from longgame.shapes import check
 from longgame.types import F32, F64, I64
 
 BASELINE = "biases"
@@ -115,6 +116,7 @@ class Biases:
 
     def fit(self, log: Interactions, features: F32) -> None:
         self._log, value, user = log, log.value.astype(np.float64), log.user
+        self._mean, self._range = 0.0, (0.0, 0.0)
         self._item, self._user = np.zeros(len(log.items)), np.zeros(len(log.users))
         if not len(log):
             return
@@ -129,6 +131,7 @@ class Biases:
 
     def rate(self, users: I64, items: I64) -> F32:
         """As ``protocols.RatingModel``."""
+        check({}, ("users", users, "N"), ("items", items, "N"))
         user, item = np.append(self._user, 0.0), np.append(self._item, 0.0)  # unknown ones, -1, take the zero at the end
         out = self._mean + user[np.minimum(users, len(user) - 1)] + item[np.minimum(items, len(item) - 1)]
         clipped: F32 = np.clip(out, *self._range).astype(np.float32)

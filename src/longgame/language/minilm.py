@@ -85,7 +85,7 @@ class MiniLM:
     @cached_property
     def _loaded(self) -> tuple[_Network, Any]:
         try:
-            import torch  # noqa: F401
+            import torch  # noqa: F401 - only to see that it is there
         except ImportError:
             raise MissingExtra(_FEATURE, "torch", "language") from None
         try:

@@ -19,7 +19,7 @@ import numpy as np
 
 from longgame.protocols import EventStore, ItemIndex
 from longgame.state import events_read
-from longgame.types import I32, Decision, DecisionId, Event, Item, Objective, UserId, Versions, microseconds, moment
+from longgame.types import I32, Decision, DecisionId, Event, Item, ItemId, Objective, UserId, Versions, microseconds, moment
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class Join:
         self._recent: dict[UserId, list[_Step]] = {}
         self._cut: set[UserId] = set()
         """Users of whom only the latest events are held; of all others it is every event."""
-        self._known: dict[tuple[str, ...], I32] = {}
+        self._known: dict[tuple[ItemId, ...], I32] = {}
         self.late = self.mismatched = self.items_written = 0
 
     @property
@@ -168,12 +168,12 @@ class Join:
         get = self._index.get
         return [(microseconds(e.at), e.id, get(e.item, -1)) for e in self._store.history(user, before, self._limit, until)]
 
-    def _positions(self, candidates: tuple[str, ...]) -> I32:
+    def _positions(self, candidates: tuple[ItemId, ...]) -> I32:
         # A small catalogue is offered whole, again and again: those rows share one array.
         known = self._known.get(candidates) if len(self._known) < 64 else None
         if known is None:
             get = self._index.get
-            known = np.array([get(i, -1) for i in candidates], np.int32)  # type: ignore[call-overload]
+            known = np.array([get(i, -1) for i in candidates], np.int32)
             if len(self._known) < 64:
                 self._known[candidates] = known
         return known

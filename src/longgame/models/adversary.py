@@ -11,25 +11,9 @@ against h - g for w, against w for h, along w for g. While the gradient is taken
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-from longgame.types import I64
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-
-def untaken(user: I64, others: I64, taken: csr_array) -> I64:
-    """(n,) users and (n, tries) items drawn for each -> (n,) the first that is not in the user's row of (U, I), -1 for none."""
-    count = np.int64(taken.shape[1])
-    known = np.repeat(np.arange(taken.shape[0]), np.diff(taken.indptr)) * count + taken.indices  # ascending
-    asked = user[:, None] * count + others
-    place = np.searchsorted(known, asked)
-    free = np.append(known, -1)[place] != asked
-    first = free.argmax(axis=1)[:, None]
-    return np.where(free.any(axis=1), np.take_along_axis(others, first, axis=1)[:, 0], -1)
 
 
 def resist(

@@ -28,19 +28,19 @@ from longgame.arrays import Interactions
 from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
 from longgame.models import stopping
-from longgame.models.adversary import resist, untaken
+from longgame.models.adversary import resist
 from longgame.models.compiled import compiled
-from longgame.models.histories import TIE_BREAK, known, matrix, popularity, seen_matrix
+from longgame.models.histories import known, matrix, seen_matrix
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
+from longgame.models.untaken import TRIES, Untaken
+from longgame.models.warm import Warm
 from longgame.rng import derive
 from longgame.types import F32, I64
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-_TRIES = 4
-"""Draws of an item that the user never took, before an event is passed over."""
 _HELD = 1_000_000
 """Events drawn for at once: 32 MB."""
 _RIDGE = 1.0
@@ -141,16 +141,12 @@ class _Trainer:
     """``stopping.Trainer``: the factors of one log while they are learned."""
 
     def __init__(self, log: Interactions, config: BprConfig) -> None:
-        self._config, self._log, self._taken = config, log, seen_matrix(log)
-        count = np.bincount(log.item, minlength=len(log.items))
-        # Items with events, in order of their ids: no draw depends on the catalogue's order.
-        self._warm = np.array(sorted(np.flatnonzero(count).tolist(), key=lambda row: log.items[row]), np.int64)
+        self._config, self._log, self._taken, self._warm = config, log, seen_matrix(log), Warm.of(log)
+        self._untaken = Untaken(self._taken)
         rng, small = derive(config.seed, "bpr"), np.float32(0.1 / np.sqrt(config.width))
-        self._items = np.zeros((len(log.items), config.width), np.float32)
-        self._items[self._warm] = small * rng.standard_normal((len(self._warm), config.width), np.float32)
+        self._items = self._warm.whole(small * rng.standard_normal((len(self._warm), config.width), np.float32))
         self._users = small * rng.standard_normal((len(log.users), config.width), np.float32)
         self._bias = np.zeros(len(log.items), np.float32)
-        self._tie = TIE_BREAK * popularity(log)
 
     def epoch(self, number: int) -> float:
         config, log = self._config, self._log
@@ -160,9 +156,9 @@ class _Trainer:
         arrays = self._users, self._items, self._bias
         for first in range(0, len(order), _HELD):
             rows = order[first : first + _HELD]
-            others = self._warm[rng.integers(0, len(self._warm), (len(rows), _TRIES))]
+            others = self._warm.position[rng.integers(0, len(self._warm), (len(rows), TRIES))]
             if config.adversary and 2 * number >= config.epochs:
-                other = untaken(user[rows], others, self._taken)
+                other = self._untaken.first(user[rows], others)
                 prices = np.array([config.penalty, config.adversary, config.adversary_weight], np.float32)
                 loss += compiled(resist)(user[rows], log.item[rows], other, *arrays, rate, prices)
                 continue
@@ -180,8 +176,8 @@ class _Trainer:
         pooled = _pooled(self._taken, self._items)[some].astype(np.float64)
         normal = pooled.T @ pooled + _RIDGE * np.eye(pooled.shape[1])
         to_user = np.linalg.solve(normal, pooled.T @ self._users[some]).astype(np.float32)
-        bias = self._bias + self._tie
-        bias[self._tie == 0] = bias.min()
+        bias = self._bias + self._warm.tie
+        bias[self._warm.column[:-1] < 0] = bias.min()
         return {
             "model": {"items": self._items.copy(), "bias": bias, "map": to_user},
             "training": {"users": self._users.copy(), "bias": self._bias.copy()},

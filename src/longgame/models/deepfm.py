@@ -29,9 +29,10 @@ from torch.nn import functional
 
 from longgame.arrays import Interactions
 from longgame.models.embeddings import drawn
-from longgame.models.pairs import Items, Network, PairModel, Recipe, Side, Tower, Users, checked, summed
+from longgame.models.pairs import Items, Network, PairModel, Recipe, Side, Tower, Users, checked, summed, whole
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
+from longgame.models.warm import Warm
 from longgame.shapes import check
 from longgame.types import F32, I64
 
@@ -185,22 +186,20 @@ def recipe(config: DeepFMConfig, features: F32) -> Recipe:
     """How its network is made; ``features`` (I, X) are the catalogue's text vectors."""
     d = config.width
 
-    def network(log: Interactions, warm: I64) -> Network:
-        ids = tuple(log.items[row] for row in warm)
+    def network(log: Interactions, warm: Warm) -> Network:
+        ids = warm.ids(log)
         nothing = np.zeros((len(ids), 1), np.float32)
         start = {p: np.hstack([drawn(ids, d, config.seed, f"deepfm {p}"), nothing]) for p in ("history", "last", "own")}
         users = HistoryFields(len(warm), config)
         users.history.data, users.last.data = torch.from_numpy(start["history"]), torch.from_numpy(start["last"])
         taken = np.bincount(log.item, minlength=len(log.items))
-        items = ItemFields(start["own"], features[warm], taken[warm], config)
+        items = ItemFields(start["own"], features[warm.position], taken[warm.position], config)
         return Network(users, items, Tower(config.hidden, config.layers))
 
-    def sides(network: Network, log: Interactions, warm: I64) -> Side:
+    def sides(network: Network, log: Interactions, warm: Warm) -> Side:
         items = network.items
         assert isinstance(items, ItemFields)
-        own = items.own.new_zeros(len(log.items), d + 1)
-        own[torch.from_numpy(warm)] = items.own
         text, taken = np.array(features, np.float32), np.bincount(log.item, minlength=len(log.items))
-        return items.side(items.of(own, torch.from_numpy(text), torch.from_numpy(taken)))
+        return items.side(items.of(whole(items.own, warm), torch.from_numpy(text), torch.from_numpy(taken)))
 
     return Recipe("deepfm", config, lambda items: HistoryFields(items, config), network, sides)

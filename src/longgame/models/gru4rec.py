@@ -37,13 +37,10 @@ from longgame.models.embeddings import drawn
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
 from longgame.models.warm import Warm
-from longgame.models.windows import batches, sequences
+from longgame.models.windows import batch_size, batches, sequences
 from longgame.networks import from_arrays, to_arrays
 from longgame.rng import derive
 from longgame.types import F32, F64, I64
-
-_STEPS_A_PASS = 150
-"""Training steps a pass takes where the batch is chosen by the log's size: fewer learn too little in a pass."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +202,7 @@ class _Trainer:
             network.sought.data[:] = torch.from_numpy(drawn(ids, config.width, config.seed, "gru4rec sought"))
         self._descent = Descent(network, config.learning_rate, config.weight_decay, config.average)
         self._sequences = sequences(log)
-        windows = int((-(-np.diff(self._sequences.offsets) // config.steps)).sum())
-        self._batch = config.batch or int(np.clip(windows // _STEPS_A_PASS, 16, 512))
+        self._batch = config.batch or batch_size(self._sequences, config.steps)
         self._share: F64 = np.bincount(self._warm.column[self._sequences.target]) / len(self._sequences.target)
 
     @property
@@ -226,8 +222,8 @@ class _Trainer:
 
     def _step(self, before: I64, target: I64, rng: np.random.Generator) -> float:
         """(B, L) positions before and (B, L) that came -> the sum of the losses."""
-        network, told, column = self._descent.network, target >= 0, self._warm.column[before]
-        rows = np.where(column < 0, len(self._warm), column)  # behind a window it does not matter what is read
+        network, told = self._descent.network, target >= 0
+        rows = self._warm.padded[before]  # behind a window it does not matter what is read
         sought = self._warm.column[target[told]]
         wanted = network(torch.from_numpy(rows), torch.from_numpy(told))
         loss = next_item(wanted, network.items, network.bias, sought, self._share, self._config.negatives, rng)

@@ -33,17 +33,17 @@ from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
 from longgame.models import stopping
 from longgame.models.embeddings import drawn
-from longgame.models.histories import TIE_BREAK, known, matrix, popularity, seen_matrix
+from longgame.models.histories import known, matrix, seen_matrix
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
+from longgame.models.untaken import TRIES, Untaken
+from longgame.models.warm import Warm
 from longgame.rng import derive
 from longgame.types import F32, I64
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-_TRIES = 4
-"""Draws of an item that the user never took; where all fail, the event counts for nothing in that pass."""
 _ARRAYS = ("items", "from_history", "tie")
 
 
@@ -186,21 +186,16 @@ class _Trainer:
     def __init__(self, log: Interactions, config: LightGCNConfig) -> None:
         import torch
 
-        self._config, self._log = config, log
-        count = np.bincount(log.item, minlength=len(log.items))
-        # Items with events, in order of their ids: no draw depends on the catalogue's order.
-        self._warm = np.array(sorted(np.flatnonzero(count).tolist(), key=lambda row: log.items[row]), np.int64)
-        column = np.zeros(len(log.items), np.int64)
-        column[self._warm] = np.arange(len(self._warm))
+        self._config, self._warm = config, Warm.of(log)
         some = np.flatnonzero(np.diff(log.offsets))
-        taken = seen_matrix(log)[some][:, self._warm].tocsr()
+        taken = seen_matrix(log)[some][:, self._warm.position].tocsr()
         taken.sort_indices()
         self._graph = Graph(taken)
         row = np.zeros(len(log.users), np.int64)
         row[some] = np.arange(len(some))
-        self._user, self._item = row[log.user], column[log.item]
-        self._pairs = np.repeat(np.arange(len(some)), np.diff(taken.indptr)) * len(self._warm) + taken.indices  # ascending
-        self._items = drawn(tuple(log.items[i] for i in self._warm), config.width, config.seed, "lightgcn item")
+        self._user, self._item = row[log.user], self._warm.column[log.item]
+        self._untaken = Untaken(taken)
+        self._items = drawn(self._warm.ids(log), config.width, config.seed, "lightgcn item")
         self._items *= np.float32(0.1)
         start = derive(config.seed, "lightgcn user").standard_normal((len(some), config.width), np.float32)
         self._users = start * np.float32(0.1 * config.width**-0.5) if config.user_vectors else None
@@ -216,12 +211,10 @@ class _Trainer:
         order = rng.permutation(len(self._user))
         for first in range(0, len(order), self._config.batch):
             rows = order[first : first + self._config.batch]
-            user, others = self._user[rows], rng.integers(0, len(self._warm), (len(rows), _TRIES))
-            code = user[:, None] * len(self._warm) + others
-            place = np.minimum(np.searchsorted(self._pairs, code), len(self._pairs) - 1)
-            new = self._pairs[place] != code
-            other = others[np.arange(len(rows)), new.argmax(axis=1)]
-            loss += self._step(user, self._item[rows], other, new.any(axis=1).astype(np.float32))
+            user, others = self._user[rows], rng.integers(0, len(self._warm), (len(rows), TRIES))
+            other = self._untaken.first(user, others)
+            new = other >= 0
+            loss += self._step(user, self._item[rows], np.where(new, other, others[:, 0]), new.astype(np.float32))
         return loss / len(order)
 
     def _step(self, user: I64, item: I64, other: I64, counts: F32) -> float:
@@ -266,11 +259,9 @@ class _Trainer:
 
     def weights(self) -> Mapping[str, Arrays]:
         items, _, to_user = self._graph.final(self._items, self._users, self._config.layers)
-        shape = len(self._log.items), self._config.width
-        model = {"items": np.zeros(shape, np.float32), "from_history": np.zeros(shape, np.float32)}
-        model["items"][self._warm], model["from_history"][self._warm] = items, to_user
-        own = {} if self._users is None else {"users": self._users.copy()}
-        return {"model": {**model, "tie": TIE_BREAK * popularity(self._log)}, "training": {"items": self._items.copy(), **own}}
+        warm, own = self._warm, {} if self._users is None else {"users": self._users.copy()}
+        model = {"items": warm.whole(items), "from_history": warm.whole(to_user), "tie": warm.tie.copy()}
+        return {"model": model, "training": {"items": self._items.copy(), **own}}
 
     def put_back(self, weights: Mapping[str, Arrays]) -> None:
         self._scored = None

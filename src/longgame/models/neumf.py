@@ -28,10 +28,11 @@ from torch.nn import functional
 
 from longgame.arrays import Interactions
 from longgame.models.embeddings import drawn
-from longgame.models.pairs import Items, Network, PairModel, Recipe, Side, Tower, Users, checked, spread, summed
+from longgame.models.pairs import Items, Network, PairModel, Recipe, Side, Tower, Users, checked, summed, whole
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
-from longgame.types import F32, I64
+from longgame.models.warm import Warm
+from longgame.types import F32
 
 
 @dataclass(frozen=True)
@@ -122,17 +123,17 @@ class ItemVectors(Items):
 def recipe(config: NeuMFConfig) -> Recipe:
     """How its network is made."""
 
-    def network(log: Interactions, warm: I64) -> Network:
-        ids = tuple(log.items[row] for row in warm)
+    def network(log: Interactions, warm: Warm) -> Network:
+        ids = warm.ids(log)
         start = [drawn(ids, config.width, config.seed, f"neumf {part}") for part in ("history", "factors", "numbers")]
         users = HistoryVectors(len(warm), config)
         users.history.data = torch.from_numpy(start[0])
         return Network(users, ItemVectors(start[1], start[2], config), Tower(config.hidden, config.layers))
 
-    def sides(network: Network, log: Interactions, warm: I64) -> Side:
-        own, size = network.items(), len(log.items)
-        bias = torch.full((size,), float(own.bias.min()))
-        bias[torch.from_numpy(warm)] = own.bias
-        return Side(spread(own.dot, warm, size), spread(own.first, warm, size), bias)
+    def sides(network: Network, log: Interactions, warm: Warm) -> Side:
+        own = network.items()
+        bias = torch.full((len(log.items),), float(own.bias.min()))
+        bias[torch.from_numpy(warm.position)] = own.bias
+        return Side(whole(own.dot, warm), whole(own.first, warm), bias)
 
     return Recipe("neumf", config, lambda items: HistoryVectors(items, config), network, sides)

@@ -14,6 +14,7 @@ those with events that do not occur in that window. They are drawn in training o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,15 +28,14 @@ from longgame.arrays import Interactions
 from longgame.artefacts import Arrays
 from longgame.errors import ArtefactError, ConfigError
 from longgame.models import stopping
-from longgame.models.histories import TIE_BREAK, known, popularity, recent
+from longgame.models.histories import known, recent
 from longgame.models.stopping import Watch
-from longgame.models.windows import batches, sequences
+from longgame.models.warm import Warm
+from longgame.models.windows import batch_size, batches, sequences
 from longgame.networks import from_arrays, to_arrays
 from longgame.rng import derive
 from longgame.types import F32, I64
 
-_STEPS_A_PASS = 100
-"""Training steps a pass takes, about."""
 _TRIES = 4
 """Draws of an item that is not in the window; where all fail, the pair counts for nothing."""
 _HELD = 1_000_000
@@ -92,22 +92,22 @@ class Side:
     """(n,)"""
 
 
-class Users(nn.Module):
+class Users(nn.Module, ABC):
     """The history's side; parameters named in ``by_item`` have a row for each item, the others none."""
 
     by_item: tuple[str, ...]
 
+    @abstractmethod
     def forward(self, history: Tensor, wanted: Tensor) -> Side:
         """(B, L) rows of items, the number of rows on padding, and (B, L) -> the sides after each step that is ``wanted``."""
-        raise NotImplementedError
 
 
-class Items(nn.Module):
+class Items(nn.Module, ABC):
     """The item's side. It is trained, and then only what comes out is kept."""
 
+    @abstractmethod
     def forward(self) -> Side:
         """Of the items that it was made for."""
-        raise NotImplementedError
 
 
 class Tower(nn.Module):
@@ -208,9 +208,9 @@ class Recipe:
     config: PairConfig
     users: Callable[[int], Users]
     """For so many items, its numbers not yet drawn by id."""
-    network: Callable[[Interactions, I64], Network]
-    """The network of a log's items with events, in this order of their positions; generators of torch are ready."""
-    sides: Callable[[Network, Interactions, I64], Side]
+    network: Callable[[Interactions, Warm], Network]
+    """The network of a log's items with events; generators of torch are ready."""
+    sides: Callable[[Network, Interactions, Warm], Side]
     """The sides of all items of the catalogue, those without events too."""
 
 
@@ -225,17 +225,12 @@ class PairTrainer:
     """``stopping.Trainer``: binary cross-entropy on events and drawn negatives, by AdamW."""
 
     def __init__(self, recipe: Recipe, log: Interactions) -> None:
-        self._recipe, self._log, config = recipe, log, recipe.config
-        # Rows are items with events, in order of their ids: no draw depends on the catalogue's order.
-        self._warm = np.array(sorted(np.unique(log.item).tolist(), key=lambda row: log.items[row]), np.int64)
-        self._row = np.full(len(log.items) + 1, len(self._warm), np.int64)  # position -> row; -1 is padding
-        self._row[self._warm] = np.arange(len(self._warm))
+        self._recipe, self._log, self._warm, config = recipe, log, Warm.of(log), recipe.config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(derive(config.seed, recipe.name).integers(2**62)))
             self._network = recipe.network(log, self._warm)
         self._sequences = sequences(log)
-        windows = int((-(-np.diff(self._sequences.offsets) // config.steps)).sum())
-        self._batch = int(np.clip(windows // _STEPS_A_PASS, 4, 512))
+        self._batch = batch_size(self._sequences, config.steps, least=4, passing=100)
         parts = (self._network.users, self._network.items, self._network.tower)
         weights = [weight for part in parts for weight in part.parameters()]
         # foreach=False: one order of additions, so that the same seed is the same model to the last bit
@@ -254,7 +249,7 @@ class PairTrainer:
             torch.manual_seed(int(derive(config.seed, name, "dropout", str(number)).integers(2**62)))
             order = derive(config.seed, name, "order", str(number))
             for before, target in batches(self._sequences, config.steps, self._batch, order):
-                loss += self._step(self._row[before], self._row[target], rng)
+                loss += self._step(self._warm.padded[before], self._warm.padded[target], rng)
                 count += int((target >= 0).sum())
         return loss / count
 
@@ -270,7 +265,7 @@ class PairTrainer:
         counts[:, 1:] = torch.from_numpy(fair)
         loss = functional.binary_cross_entropy_with_logits(out, true, counts, reduction="sum") / counts.sum()
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self._optimizer.step()
         return float(loss.detach()) * int(told.sum())
 
@@ -283,12 +278,9 @@ class PairTrainer:
             users, tower = self._network.users.eval(), self._network.tower.eval()
             with torch.inference_mode():
                 items = self._recipe.sides(self._network, self._log, self._warm)
-            bias = items.bias + torch.from_numpy(TIE_BREAK * popularity(self._log))
+            bias = items.bias + torch.from_numpy(self._warm.tie)
             own = to_arrays(users, "users.")
-            for name in (f"users.{name}" for name in users.by_item):
-                rows = np.zeros((len(self._log.items), *own[name].shape[1:]), np.float32)
-                rows[self._warm] = own[name]
-                own[name] = rows
+            own |= {name: self._warm.whole(own[name]) for name in (f"users.{name}" for name in users.by_item)}
             sides = {"items.dot": items.dot.numpy(), "items.first": items.first.numpy(), "items.bias": bias.numpy()}
             arrays = {**sides, **own, **to_arrays(tower, "tower.")}
             self._scorer = Scorer.of(arrays, self._recipe.users, self._recipe.config)
@@ -316,14 +308,14 @@ def negatives(before: I64, target: I64, items: int, count: int, rng: np.random.G
     return out, np.asarray(free.any(axis=2), np.float32)
 
 
-def spread(rows: Tensor, at: I64, size: int) -> Tensor:
-    """(n, ...) rows at positions ``at`` (n,) of (size, ...), zeros elsewhere."""
-    out = rows.new_zeros((size, *rows.shape[1:]))
-    out[torch.from_numpy(at)] = rows
+def whole(rows: Tensor, warm: Warm) -> Tensor:
+    """As ``Warm.whole``."""
+    out = rows.new_zeros((len(warm.tie), *rows.shape[1:]))
+    out[torch.from_numpy(warm.position)] = rows
     return out
 
 
-class PairModel:
+class PairModel(ABC):
     """A model that is a :class:`Scorer`; what it is made by is told by those who derive from it."""
 
     name: str
@@ -335,8 +327,9 @@ class PairModel:
         self._scorer: Scorer | None = None
         self._count = 0
 
+    @abstractmethod
     def recipe(self, features: F32) -> Recipe:
-        raise NotImplementedError
+        """How its network is made, for a catalogue whose text vectors are ``features`` (I, X)."""
 
     def fit(self, log: Interactions, features: F32) -> None:
         self.best_epoch, self._scorer, self._count = 0, None, len(log.items)

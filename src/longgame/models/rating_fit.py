@@ -7,21 +7,19 @@ Not in here: what a rating is made of. That is each model's own file, as a :clas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from longgame.arrays import Interactions
+from longgame.errors import ConfigError
 from longgame.models import kept
 from longgame.models.stopping import Watch
 from longgame.rng import derive
 from longgame.shapes import check
 from longgame.types import F32, F64, I64, Bool
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 Weights = dict[str, np.ndarray[Any, Any]]
 
@@ -87,8 +85,14 @@ class Trainer(Protocol):
 
 
 class Schedule(Protocol):
-    """What a config says of the passes."""
+    """What a config says of the passes, and of the steps in them."""
 
+    @property
+    def width(self) -> int: ...
+    @property
+    def bias_rate(self) -> float: ...
+    @property
+    def rate(self) -> float: ...
     @property
     def passes(self) -> int: ...
     @property
@@ -101,6 +105,17 @@ class Schedule(Protocol):
     def update_pace(self) -> float: ...
     @property
     def seed(self) -> int: ...
+
+
+def checked(config: Schedule, penalties: Sequence[float]) -> None:
+    """Raises ConfigError for what cannot work."""
+    name = type(config).__name__
+    if min(config.width, config.passes) < 1 or min(config.patience, config.update_passes) < 0:
+        raise ConfigError(f"{name}: width and passes 1 or more, patience and update_passes 0 or more, got {config}")
+    if not min(config.bias_rate, config.rate, config.update_pace) > 0 or not 0 < config.decay <= 1:
+        raise ConfigError(f"{name}: rates and update_pace above 0 and decay in (0, 1], got {config}")
+    if not min(penalties) >= 0:
+        raise ConfigError(f"{name}: penalties must be 0 or more, got {config}")
 
 
 T = TypeVar("T", bound=Trainer)
@@ -195,6 +210,32 @@ class RatingFit(Generic[T]):
         log = Interactions(log.users, log.items, log.offsets, log.item, at, value)
         weights = {name.removeprefix("weight "): np.array(a) for name, a in state.items() if name.startswith("weight ")}
         self._put(log, Scale(*state["scale"].tolist()), weights)
+
+
+class RatedModel:
+    """A model that is a :class:`RatingFit`. How it ranks, ``score``, is told by those who derive from it."""
+
+    def __init__(
+        self, make: Callable[[Interactions, Scale, Weights | None], Trainer], schedule: Schedule, watch: Watch
+    ) -> None:  # fmt: skip
+        self._fit = RatingFit(make, schedule, watch)
+
+    def fit(self, log: Interactions, features: F32) -> None:
+        self._fit.fit(log)
+
+    def update(self, more: Interactions) -> None:
+        """As ``protocols.Incremental``, near a fit on the whole log, not equal to it: see ``RatingFit.update``."""
+        self._fit.update(more)
+
+    def rate(self, users: I64, items: I64) -> F32:
+        """As ``protocols.RatingModel``; users that came with updates have the places after the others."""
+        return self._fit.rate(users, items)
+
+    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        return self._fit.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        self._fit.load_state_dict(state)
 
 
 def newest(log: Interactions) -> Interactions:
@@ -294,20 +335,6 @@ def usual(log: Interactions, array: F32) -> F32:
     """
     met = np.diff(log.offsets) > 0
     return array[met].mean(axis=0, dtype=np.float64).astype(np.float32) if met.any() else np.zeros_like(array[:1].sum(axis=0))
-
-
-def usual_taken(log: Interactions) -> F32:
-    """(I,) :func:`usual` of :func:`table`."""
-    met = max(1, int(np.count_nonzero(np.diff(log.offsets))))
-    return (np.asarray(table(log).sum(axis=0, dtype=np.float64)) / met).astype(np.float32)
-
-
-def table(log: Interactions) -> csr_array:
-    """Sparse (U, I): one over the square root of how many items the user rated, at each of them."""
-    from scipy.sparse import csr_array
-
-    worth = 1 / np.sqrt(np.repeat(np.diff(log.offsets), np.diff(log.offsets)))
-    return csr_array((worth.astype(np.float32), log.item, log.offsets), shape=(len(log.users), len(log.items)))
 
 
 def ranked_bias(log: Interactions, bias: F32) -> F32:

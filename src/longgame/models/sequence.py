@@ -38,14 +38,11 @@ from longgame.models.objectives import push
 from longgame.models.space import OneOf, Real, Space, Whole
 from longgame.models.stopping import Watch, unwatched
 from longgame.models.warm import Warm
-from longgame.models.windows import batches, sequences
+from longgame.models.windows import batch_size, batches, sequences
 from longgame.networks import NetworkConfig, UserNetwork, from_arrays, tensor, to_arrays
 from longgame.rng import derive
 from longgame.shapes import check
 from longgame.types import F32, I64
-
-_STEPS_A_PASS = 150
-"""Training steps a pass takes where the batch is chosen by the log's size: fewer learn too little in a pass."""
 
 
 @dataclass(frozen=True)
@@ -257,8 +254,7 @@ class _Trainer:
         parts = _Parts(UserNetwork(config.network(), config.seed), catalogue)
         self.descent = Descent(parts, config.learning_rate, config.weight_decay, config.average)
         self.sequences = sequences(log)
-        count = -(-np.diff(self.sequences.offsets) // config.steps).sum()
-        self.batch = config.batch or int(np.clip(count // _STEPS_A_PASS, 16, 512))
+        self.batch = config.batch or batch_size(self.sequences, config.steps)
 
     def epoch(self, number: int) -> float:
         """One pass over the log -> the mean loss. What it draws depends on the seed and ``number`` only."""
@@ -292,7 +288,7 @@ class _Trainer:
         told = contrast(self._reader(), windows(before, target, self.config.steps), self.augmentation, rng)
         if told is None:
             return 0.0
-        told.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(told)
         self.descent.move()
         return float(told.detach()) * len(before)
 
@@ -334,7 +330,7 @@ class _Trainer:
             teacher = Reader(self.descent.mean.network, items, self.column)
             total = total + config.unlabelled * agreement(student, teacher, rows, self.augmentation, number, rng)
         if total.requires_grad:
-            total.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(total)
 
     def score(self, histories: I64) -> F32:
         """With the mean of the weights."""

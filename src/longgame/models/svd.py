@@ -15,7 +15,6 @@ ratings say that are above the mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -23,10 +22,22 @@ from typing import Any, ClassVar
 import numpy as np
 
 from longgame.arrays import Interactions
-from longgame.errors import ConfigError
 from longgame.models.compiled import compiled
 from longgame.models.histories import TIE_BREAK, known, one, popularity
-from longgame.models.rating_fit import RatingFit, Scale, Visit, Weights, drawn, longer, pick, ranked_bias, rarity, rated, usual
+from longgame.models.rating_fit import (
+    RatedModel,
+    Scale,
+    Visit,
+    Weights,
+    checked,
+    drawn,
+    longer,
+    pick,
+    ranked_bias,
+    rarity,
+    rated,
+    usual,
+)
 from longgame.models.space import OneOf, Real, Space
 from longgame.models.stopping import Watch, unwatched
 from longgame.rng import derive
@@ -68,33 +79,17 @@ class SvdConfig:
     }
 
     def __post_init__(self) -> None:
-        if min(self.width, self.passes) < 1 or min(self.patience, self.update_passes) < 0:
-            raise ConfigError(f"SvdConfig: width and passes 1 or more, patience and update_passes 0 or more, got {self}")
-        if not min(self.bias_rate, self.rate, self.update_pace) > 0 or not 0 < self.decay <= 1:
-            raise ConfigError(f"SvdConfig: rates and update_pace above 0 and decay in (0, 1], got {self}")
-        if not min(self.bias_penalty, self.penalty) >= 0:
-            raise ConfigError(f"SvdConfig: penalties must be 0 or more, got {self}")
+        checked(self, (self.bias_penalty, self.penalty))
 
 
-class Svd:
+class Svd(RatedModel):
     """Biases and factors; an empty history scores by the items' biases. Needs the extra ``factors`` to fit."""
 
     name = "svd"
 
     def __init__(self, config: SvdConfig | None = None, watch: Watch = unwatched) -> None:
         self.config = config or SvdConfig()
-        self._fit = RatingFit(partial(_Trainer, self.config), self.config, watch)
-
-    def fit(self, log: Interactions, features: F32) -> None:
-        self._fit.fit(log)
-
-    def update(self, more: Interactions) -> None:
-        """As ``protocols.Incremental``, near a fit on the whole log, not equal to it: see ``RatingFit.update``."""
-        self._fit.update(more)
-
-    def rate(self, users: I64, items: I64) -> F32:
-        """As ``protocols.RatingModel``; users that came with updates have the places after the others."""
-        return self._fit.rate(users, items)
+        super().__init__(partial(_Trainer, self.config), self.config, watch)
 
     def score(self, histories: I64) -> F32:
         log, weights = self._fit.log, self._fit.trainer.weights
@@ -113,12 +108,6 @@ class Svd:
         price = max(self.config.penalty, 1e-3) * np.sqrt(len(near))
         normal = near.T.astype(np.float64) @ near + price * np.eye(near.shape[1])
         return np.linalg.solve(normal, near.T @ left.astype(np.float64)).astype(np.float32)
-
-    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        return self._fit.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        self._fit.load_state_dict(state)
 
 
 class _Trainer:

@@ -17,7 +17,6 @@ he took, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -25,24 +24,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from longgame.arrays import Interactions
-from longgame.errors import ConfigError
 from longgame.models.compiled import compiled
-from longgame.models.histories import TIE_BREAK, known, matrix, popularity
-from longgame.models.rating_fit import (
-    RatingFit,
-    Scale,
-    Visit,
-    Weights,
-    drawn,
-    longer,
-    pick,
-    ranked_bias,
-    rarity,
-    rated,
-    table,
-    usual,
-    usual_taken,
-)
+from longgame.models.implied import add_implied, ranked
+from longgame.models.rating_fit import RatedModel, Scale, Visit, Weights, checked, drawn, longer, pick, rarity
 from longgame.models.space import OneOf, Real, Space
 from longgame.models.stopping import Watch, unwatched
 from longgame.rng import derive
@@ -87,17 +71,10 @@ class SvdPlusPlusConfig:
     }
 
     def __post_init__(self) -> None:
-        if min(self.width, self.passes) < 1 or min(self.patience, self.update_passes) < 0:
-            raise ConfigError(
-                f"SvdPlusPlusConfig: width and passes 1 or more, patience and update_passes 0 or more, got {self}"
-            )
-        if not min(self.bias_rate, self.rate, self.update_pace) > 0 or not 0 < self.decay <= 1:
-            raise ConfigError(f"SvdPlusPlusConfig: rates and update_pace above 0 and decay in (0, 1], got {self}")
-        if not min(self.bias_penalty, self.penalty, self.implied_penalty) >= 0:
-            raise ConfigError(f"SvdPlusPlusConfig: penalties must be 0 or more, got {self}")
+        checked(self, (self.bias_penalty, self.penalty, self.implied_penalty))
 
 
-class SvdPlusPlus:
+class SvdPlusPlus(RatedModel):
     """Biases, factors, and factors of having rated. An empty history scores by the items' biases.
 
     Needs the extra ``factors`` to fit.
@@ -107,32 +84,11 @@ class SvdPlusPlus:
 
     def __init__(self, config: SvdPlusPlusConfig | None = None, watch: Watch = unwatched) -> None:
         self.config = config or SvdPlusPlusConfig()
-        self._fit = RatingFit(partial(_Trainer, self.config), self.config, watch)
-
-    def fit(self, log: Interactions, features: F32) -> None:
-        self._fit.fit(log)
-
-    def update(self, more: Interactions) -> None:
-        """As ``protocols.Incremental``, near a fit on the whole log, not equal to it: see ``RatingFit.update``."""
-        self._fit.update(more)
-
-    def rate(self, users: I64, items: I64) -> F32:
-        """As ``protocols.RatingModel``; users that came with updates have the places after the others."""
-        return self._fit.rate(users, items)
+        super().__init__(partial(_Trainer, self.config), self.config, watch)
 
     def score(self, histories: I64) -> F32:
-        log, weights = self._fit.log, self._fit.trainer.weights
-        taken = matrix(known(histories, len(log.items)), len(log.items))
-        length = np.sqrt(np.maximum(np.diff(taken.indptr), 1)).astype(np.float32)
-        out: F32 = ((taken @ weights["implied"]) / length[:, None]).astype(np.float32) @ weights["items"].T
-        out += ranked_bias(log, weights["item bias"]) + TIE_BREAK * popularity(log)
-        return out
-
-    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        return self._fit.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        self._fit.load_state_dict(state)
+        weights = self._fit.trainer.weights
+        return ranked(self._fit.log, weights, weights["item bias"], histories)
 
 
 class _Trainer:
@@ -160,12 +116,8 @@ class _Trainer:
 
     def predict(self, user: I64, item: I64, at: I64 | None) -> F64:
         w = self.weights
-        vectors, bias, known = pick(w["users"], user), pick(w["user bias"], user), rated(self._log, user)
-        asked, place = np.unique(user[known], return_inverse=True)
-        vectors[known] += (table(self._log)[asked] @ w["implied"])[place]
-        if not known.all():
-            vectors[~known] = usual(self._log, w["users"]) + usual_taken(self._log) @ w["implied"]
-            bias[~known] = usual(self._log, w["user bias"])
+        vectors, bias = pick(w["users"], user), pick(w["user bias"], user)
+        add_implied(self._log, w, user, vectors, bias)
         out: F64 = np.einsum("nd,nd->n", vectors, pick(w["items"], item), dtype=np.float64)
         return out + bias + pick(w["item bias"], item)
 

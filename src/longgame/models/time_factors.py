@@ -17,7 +17,6 @@ has done since. As a ranker it is what remains of the sum for somebody of whom i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -27,22 +26,8 @@ import numpy as np
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models.compiled import compiled
-from longgame.models.histories import TIE_BREAK, known, matrix, popularity
-from longgame.models.rating_fit import (
-    RatingFit,
-    Scale,
-    Visit,
-    Weights,
-    drawn,
-    longer,
-    pick,
-    ranked_bias,
-    rarity,
-    rated,
-    table,
-    usual,
-    usual_taken,
-)
+from longgame.models.implied import add_implied, ranked
+from longgame.models.rating_fit import RatedModel, Scale, Visit, Weights, checked, drawn, longer, pick, rarity, rated
 from longgame.models.space import OneOf, Real, Space
 from longgame.models.stopping import Watch, unwatched
 from longgame.rng import derive
@@ -104,59 +89,28 @@ class TimeFactorsConfig:
     }
 
     def __post_init__(self) -> None:
-        if min(self.width, self.periods, self.passes) < 1 or min(self.patience, self.update_passes) < 0:
-            raise ConfigError(
-                f"TimeFactorsConfig: width, periods and passes 1 or more, patience and update_passes 0 or more, got {self}"
-            )
-        if not min(self.bias_rate, self.rate, self.update_pace) > 0 or not 0 < self.decay <= 1 or not self.moment >= 1 / 60:
-            raise ConfigError(
-                f"TimeFactorsConfig: rates and update_pace above 0, decay in (0, 1] and moment a second or more, got {self}"
-            )
-        prices = self.bias_penalty, self.penalty, self.implied_penalty, self.period_penalty, self.drift_penalty
-        if not min(prices) >= 0:
-            raise ConfigError(f"TimeFactorsConfig: penalties must be 0 or more, got {self}")
+        checked(self, (self.bias_penalty, self.penalty, self.implied_penalty, self.period_penalty, self.drift_penalty))
+        if self.periods < 1 or not self.moment >= 1 / 60:
+            raise ConfigError(f"TimeFactorsConfig: periods must be 1 or more and moment a second or more, got {self}")
 
 
-class TimeFactors:
+class TimeFactors(RatedModel):
     """SVD++ in time. An empty history scores by the items' biases. Needs the extra ``factors`` to fit."""
 
     name = "time-factors"
 
     def __init__(self, config: TimeFactorsConfig | None = None, watch: Watch = unwatched) -> None:
         self.config = config or TimeFactorsConfig()
-        self._fit = RatingFit(partial(_Trainer, self.config), self.config, watch)
-
-    def fit(self, log: Interactions, features: F32) -> None:
-        self._fit.fit(log)
-
-    def update(self, more: Interactions) -> None:
-        """As ``protocols.Incremental``, near a fit on the whole log, not equal to it: see ``RatingFit.update``."""
-        self._fit.update(more)
-
-    def rate(self, users: I64, items: I64) -> F32:
-        """As ``protocols.RatingModel``, at the moment of the user's last rating.
-
-        Users that came with updates have the places after the others.
-        """
-        return self._fit.rate(users, items)
+        super().__init__(partial(_Trainer, self.config), self.config, watch)
 
     def rate_at(self, users: I64, items: I64, at: I64) -> F32:
-        """As :meth:`rate`, at the moments ``at`` (n,), in microseconds since the epoch."""
+        """As :meth:`rate`, which is at the moment of the user's last rating, at the moments ``at`` (n,), in microseconds since
+        the epoch."""
         return self._fit.rate(users, items, at)
 
     def score(self, histories: I64) -> F32:
-        log, weights = self._fit.log, self._fit.trainer.weights
-        taken = matrix(known(histories, len(log.items)), len(log.items))
-        length = np.sqrt(np.maximum(np.diff(taken.indptr), 1)).astype(np.float32)
-        out: F32 = ((taken @ weights["implied"]) / length[:, None]).astype(np.float32) @ weights["items"].T
-        out += ranked_bias(log, weights["item bias"] + weights["periods"][:, -1]) + TIE_BREAK * popularity(log)
-        return out
-
-    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        return self._fit.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        self._fit.load_state_dict(state)
+        weights = self._fit.trainer.weights
+        return ranked(self._fit.log, weights, weights["item bias"] + weights["periods"][:, -1], histories)
 
 
 class _Trainer:
@@ -210,13 +164,9 @@ class _Trainer:
         code = self._codes(user, at)
         place = np.searchsorted(w["codes"], code)
         met = np.append(w["codes"], -1)[place] == code
-        asked, back = np.unique(user[known], return_inverse=True)
         vectors = pick(w["users"], user) + dev[:, None] * pick(w["factor drift"], user)
-        vectors[known] += (table(log)[asked] @ w["implied"])[back]
         bias = pick(w["user bias"], user)
-        if not known.all():
-            vectors[~known] = usual(log, w["users"]) + usual_taken(log) @ w["implied"]
-            bias[~known] = usual(log, w["user bias"])
+        add_implied(log, w, user, vectors, bias)
         out: F64 = np.einsum("nd,nd->n", vectors, pick(w["items"], item), dtype=np.float64)
         out += bias + dev * pick(w["drift"], user) + pick(w["moments"], np.where(met, place, -1))
         period = np.searchsorted(w["edges"], at, side="right")

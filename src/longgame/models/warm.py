@@ -1,4 +1,4 @@
-"""The items with events, in order of their ids: what networks of item numbers are made over.
+"""The items with events, in order of their ids: what factors and networks of item numbers are made over.
 
 So no draw depends on the catalogue's order, and an item without events is no negative in training, which would bury it.
 """
@@ -50,6 +50,11 @@ class Warm:
         out[self.position] = np.arange(len(self))
         return out
 
+    @cached_property
+    def padded(self) -> I64:
+        """(I+1,) as :attr:`column`, with A in place of -1: the row behind the others, for what is none of them."""
+        return np.where(self.column < 0, len(self), self.column)
+
     @property
     def own_tie(self) -> F32:
         """(A,) of the items with events."""
@@ -69,6 +74,12 @@ class Warm:
         least = told.min(axis=1, keepdims=True) if len(self) else np.ones((len(told), 1), np.float32)
         out = np.repeat(least - np.float32(1), len(self.tie), axis=1)
         out[:, self.position] = told
+        return out
+
+    def whole(self, rows: F32) -> F32:
+        """(A, ...) -> (I, ...), zeros for an item without events."""
+        out = np.zeros((len(self.tie), *rows.shape[1:]), np.float32)
+        out[self.position] = rows
         return out
 
     def arrays(self) -> Arrays:

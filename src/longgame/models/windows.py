@@ -61,6 +61,13 @@ def batches(log: Sequences, steps: int, size: int, rng: np.random.Generator) -> 
         yield np.where(inside, log.before[place], -1), np.where(inside, log.target[place], -1)
 
 
+def batch_size(log: Sequences, steps: int, least: int = 16, passing: int = 150) -> int:
+    """Windows of up to ``steps`` events for :func:`batches`, ``least`` to 512: so many that a pass takes about ``passing`` of
+    them, for fewer learn too little in a pass."""
+    windows = int((-(-np.diff(log.offsets) // steps)).sum())
+    return int(np.clip(windows // passing, least, 512))
+
+
 def _cuts(offsets: I64, steps: int, rng: np.random.Generator) -> tuple[I64, I64]:
     """Bounds (W,), (W,) of windows of at most ``steps`` rows that cover each user's rows once."""
     length = np.diff(offsets)

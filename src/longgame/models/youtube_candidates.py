@@ -20,16 +20,13 @@ from longgame.artefacts import Arrays
 from longgame.models.descent import Descent, next_item
 from longgame.models.embeddings import drawn
 from longgame.models.warm import Warm
-from longgame.models.windows import Sequences, batches, once, sequences
+from longgame.models.windows import Sequences, batch_size, batches, once, sequences
 from longgame.networks import from_arrays, to_arrays
 from longgame.rng import derive
 from longgame.types import F32, F64, I64, Bool
 
 if TYPE_CHECKING:
     from longgame.models.youtube import YouTubeConfig
-
-_STEPS_A_PASS = 150
-"""Training steps a pass takes: fewer learn too little in a pass."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,8 @@ class Windows:
         # (N,) share of the log's time since each: the example's age, which is 0 when it is served
         self.age: F32 = ((log.at.max(initial=0) - log.at) / max(span, 1)).astype(np.float32)
         self.share: F64 = np.bincount(warm.column[log.item], minlength=len(warm)) / max(len(log), 1)
-        self._steps, self._sequences, self._column = steps, sequences(log), warm.column
-        count = int((-(-np.diff(log.offsets) // steps)).sum())
-        self._batch = int(np.clip(count // _STEPS_A_PASS, 16, 512))
+        self._steps, self._sequences, self._row = steps, sequences(log), warm.padded
+        self._batch = batch_size(self._sequences, steps)
 
     def __len__(self) -> int:
         return len(self.value)
@@ -74,9 +70,8 @@ class Windows:
         known, number = self._sequences, np.arange(len(self))
         for place, _ in batches(Sequences(known.offsets, number, number), self._steps, self._batch, rng):
             told = place >= 0
-            before, came = (self._column[np.where(told, items[place], -1)] for items in (known.before, known.target))
-            nothing = len(self.share)
-            yield Part(np.where(before < 0, nothing, before), np.where(came < 0, nothing, came), told, place[told])
+            before, came = (self._row[np.where(told, items[place], -1)] for items in (known.before, known.target))
+            yield Part(before, came, told, place[told])
 
 
 def powers(x: Tensor) -> Tensor:

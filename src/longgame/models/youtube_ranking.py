@@ -193,7 +193,7 @@ class RankingTrainer:
         taken = torch.zeros(logits.shape)
         taken[:, 0] = 1.0
         loss = watch_time_loss(logits, taken, weight)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self._descent.move()
         return float(loss.detach())
 

@@ -121,9 +121,9 @@ def _event_row(e: Event) -> Row:
     return (EVENT, e.id, at, e.user, e.item, e.kind, float(e.value), e.text or None, e.decision, slot, None)
 
 
-def _whole(where: str, value: object, limit: int) -> int:
+def _whole(where: str, value: Any, limit: int) -> int:
     try:
-        number = index(value)  # type: ignore[arg-type]
+        number = index(value)
     except TypeError:
         raise RecordError(f"{where}: must be a whole number, got {value!r}") from None
     if not 0 <= number <= limit:
@@ -239,7 +239,7 @@ def _unpack(id: DecisionId, asked: tuple[int, UserId, str, str], body: bytes, wo
     return Decision(
         id,
         Request(request, moment(at), user, k, floats[:f], surface),
-        tuple(words(whole[_VERSIONS + picked :])),  # type: ignore[arg-type]
+        tuple(words(whole[_VERSIONS + picked :])),  # type: ignore[arg-type]  # an ItemId is a str
         tuple(whole[_VERSIONS : _VERSIONS + picked].tolist()),
         floats[f:],
         Versions(features, retriever, guards, policy),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
@@ -41,8 +42,8 @@ def _migrate(connection: Connection, version: str | None, where: str) -> None:
     if version is not None and version not in {script.revision for script in scripts.walk_revisions()}:
         raise StoreError(f"{where}: has schema {version!r}, this longgame knows up to {HEAD!r}; install a newer longgame")
 
-    def steps(revision: object, _: object) -> list[object]:
-        return list(scripts._upgrade_revs("head", revision))  # type: ignore[arg-type]
+    def steps(revision: Any, _: object) -> list[object]:
+        return list(scripts._upgrade_revs("head", revision))
 
     with EnvironmentContext(config, scripts, fn=steps):
         scripts.run_env()
