@@ -41,7 +41,7 @@ def tune(
     one_thread()
     about = {"models": names, "k": k, "metric": metric, "split": split}
     with workspace(settings) as ws, tracking(settings.track.to, Path(settings.data.folder), "tune", about) as tracked:
-        report = tuning.tune(ws, names, budget, held_out, k, metric, quiet, tracked)  # type: ignore[arg-type]
+        report = tuning.tune(ws, names, budget, held_out, k, metric, quiet, tracked)  # type: ignore[arg-type] # the metric is checked there
     if json:
         _say_json(report)
     else:

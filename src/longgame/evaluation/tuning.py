@@ -296,7 +296,8 @@ class _Search:
 
     def _try(self, asked: Any, number: int, values: Mapping[str, Any]) -> Trial:
         """Fit and judge one configuration."""
-        task, begun, state, why, value = self.task, self.clock(), "complete", "", None
+        task, begun, why, value = self.task, self.clock(), "", None
+        state: State = "complete"
         told = set[int]()
 
         def watch(done: int, metrics: Mapping[str, float]) -> None:
@@ -319,7 +320,7 @@ class _Search:
             if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's way to say MemoryError
                 raise
             state, why = "failed", f"{type(error).__name__}: {error}"
-        return Trial(number, values, state, value, self.clock() - begun, why)  # type: ignore[arg-type]
+        return Trial(number, values, state, value, self.clock() - begun, why)
 
 
 def _told(study: Any) -> list[Trial]:
