@@ -89,3 +89,30 @@ def test_the_hint_to_leave_the_ranking_out_stands_where_it_can_be_followed(tmp_p
     assert "--no-ranking" not in rank().stderr
     policies = json.loads(run("evaluate", "--no-ranking", "--json").stdout)
     assert policies["ranking"] is None
+
+
+def test_what_was_tuned_is_said(imported: Path):
+    assert run("tune", "--models", "item-knn", "--trials", "2", "--k", "3").exit_code == 0
+    again = run("tune", "--models", "item-knn", "--trials", "2", "--k", "3")
+    assert "nothing new was tried" in again.stdout
+    told = rank("--json")
+    titles = {row["name"]: row["title"] for row in json.loads(told.stdout)["rows"]}
+    assert titles["item-knn"].endswith(", tuned") and not titles["ease"].endswith(", tuned")
+    assert "uses what `longgame tune` found for item-knn; the others have their defaults" in rank().stdout
+
+
+def test_an_empty_test_is_said_before_anything_is_fitted(imported: Path):
+    result = rank("--split", "time", "--at", "2030-01-01")
+    assert result.exit_code == 2 and "the test is empty" in result.stderr and "2023-11-14" in result.stderr
+    assert not list(imported.rglob("runs/*"))
+    both = rank("--split", "time", "--at", "2023-11-14", "--share", "0.2")
+    assert both.exit_code == 2 and "leave one of them out" in both.stderr
+
+
+def test_newcomers_and_new_items_are_counted(imported: Path):
+    Path("more.csv").write_text("user,item,timestamp\nnew,i1,1700100000\nu1,i13,1700100001\nu2,i13,1700100002\n")
+    assert run("import", "more.csv").exit_code == 0
+    shown = rank("--split", "time", "--at", "2023-11-16").stdout
+    assert "(1 of them without any event before)" in shown and "acquainted@3" in shown
+    assert "recall@3 of the 2 held-out events on items that had none before" in shown
+    assert "No gap between groups by history length" in shown

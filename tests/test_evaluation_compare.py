@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ def log() -> Interactions:
     return Interactions(users, ids, np.arange(USERS + 1) * 5, item, at, np.ones(len(item), np.float32))
 
 
+MIXED: F64 = np.arange(USERS) % 2 / 1.0
 BENCH = Bench(Cut().split(log()), NO_TEXT, K)
 
 
@@ -93,3 +95,23 @@ def test_what_could_not_be_fitted_has_a_row_and_is_held_against_nobody():
     assert [row.error for row in table.rows] == ["", "", "too long"] and not table.comparisons
     with pytest.raises(DataError, match="no model could be fitted: mine: too long"):
         compare(BENCH, [entry("mine")], {"mine": ShapeError("too long")}, About("toy"))
+
+
+def test_the_acquainted_are_told_apart_where_there_are_newcomers():
+    split = BENCH.split
+    train, validation = (part.select(part.user >= 10) for part in (split.train, split.validation))
+    cut = replace(split, train=train, validation=validation)
+    bench = Bench(cut, NO_TEXT, K)
+    ndcg = np.where(np.arange(USERS) < 10, 0.9, 0.2)
+    table = compare(bench, BASES, {"popularity": [run(ndcg, ndcg)], "ease": [flat(0.1, 0.1)]}, About("toy"))
+    assert table.newcomers == 10
+    assert table.rows[0].metrics["acquainted"].value == pytest.approx(0.2)
+    assert table.rows[0].metrics["ndcg"].value == pytest.approx(0.25 * 0.9 + 0.75 * 0.2)
+    others = compare(BENCH, BASES, {"popularity": [flat(0.1, 0.1)], "ease": [flat(0.1, 0.1)]}, About("toy"))
+    assert "acquainted" not in others.rows[0].metrics and others.newcomers == 0
+
+
+def test_equal_figures_have_equal_errors():
+    table = compare(BENCH, BASES, {"popularity": [run(MIXED, MIXED)], "ease": [flat(0.1, 0.1)]}, About("toy"))
+    recall, hit = (table.rows[0].metrics[name] for name in ("recall", "hit"))
+    assert (recall.low, recall.high) == (hit.low, hit.high) and recall.low < recall.high

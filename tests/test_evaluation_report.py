@@ -25,7 +25,7 @@ def estimate(value, half=0.01):
 
 
 def row(name, ndcg, **changes):
-    values = dict.fromkeys(METRICS, estimate(0.25)) | {"ndcg": estimate(ndcg), "lift": estimate(-3.0 + 100 * ndcg)}
+    values = dict.fromkeys(METRICS, estimate(0.25)) | {"ndcg": estimate(ndcg), "popularity lift": estimate(-3.0 + 100 * ndcg)}
     lengths = tuple(Bucket(f"{n} events", 50 * n, estimate(ndcg + n / 100)) for n in (1, 2, 3))
     counts = tuple(Bucket(label, 40, estimate(ndcg / n)) for n, label in enumerate(("new", "1 to 4 events", "5+ events"), 1))
     gap = {"history length": estimate(0.02), "country": estimate(0.005)}
@@ -45,7 +45,7 @@ COMPARED = (
 
 def table(*rows, comparisons=COMPARED, data="beauty"):
     rows = rows or (row("popularity", 0.01), row("ease", 0.04), row("als", 0.03), failed("svd", "nothing is rated"))
-    return RankingTable(data, "each user's last event", 10, 22363, 12101, 153776, rows, comparisons)
+    return RankingTable(data, "each user's last event", 10, 22363, 0, 12101, 153776, rows, comparisons)
 
 
 class Checked(HTMLParser):

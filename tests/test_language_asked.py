@@ -100,7 +100,8 @@ def test_a_question_names_its_words_and_checks_its_examples():
 def examples(n: int = 60, d: int = 8, noise: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(n + d)
     vectors = rng.standard_normal((n, d)).astype(np.float32) * np.arange(1, d + 1)
-    wanted = np.stack([vectors[:, 0] + noise * rng.standard_normal(n), vectors[:, 1] / 2], axis=1) + [3.0, -1.0]
+    wanted = np.stack([vectors[:, 0] + noise * rng.standard_normal(n), vectors[:, 1] / 2], axis=1)
+    wanted += np.array([3.0, -1.0])
     return vectors, wanted
 
 

@@ -14,36 +14,50 @@ if TYPE_CHECKING:
 
 def say_ranking(table: RankingTable) -> None:
     """Accuracy, what it does not show, groups of users, and who is surely better than the best baseline."""
+    from longgame.evaluation.beyond import SMALLEST_GROUP
     from longgame.evaluation.table import ACCURACY, METRICS
 
     told = {name: name if name == "mrr" else f"{name}@{table.k}" for name in METRICS}
-    say(
-        f"\n{table.split}: {table.users:,} users ranked among all {table.items:,} items they had not seen; "
-        f"fitted on {table.events:,} events; 95 % intervals over users and seeds"
-    )
     rows = [row for row in table.rows if not row.error]
     several = any(row.seeds > 1 for row in rows)
-    head = ("model", *(told[name] for name in ACCURACY), "runs", *(("NDCG +- runs",) if several else ()), "fit")
+    new = f" ({table.newcomers:,} of them without any event before)" if table.newcomers else ""
+    seeds = ", and over seeds where a model has several" if several else ""
+    say(
+        f"\n{table.split}: {table.users:,} users{new} ranked among all {table.items:,} items less those they had seen; "
+        f"fitted on {table.events:,} events; 95 % intervals over users{seeds}"
+    )
+    head = ("model", *(told[name] for name in ACCURACY), "seeds", *(("spread",) if several else ()), "fit")
     say_table(head, [_accuracy(row, ACCURACY, several) for row in rows])
     others = [name for name in METRICS if name not in ACCURACY and any(name in row.metrics for row in rows)]
     say()
-    say_table(("model", *others), [(r.name, *(_short(r.metrics[m]) if m in r.metrics else "" for m in others)) for r in rows])
+    say_table(
+        ("model", *(told[name] for name in others)),
+        [(r.name, *(_short(r.metrics[m]) if m in r.metrics else "" for m in others)) for r in rows],
+    )
     say("(" + "; ".join(f"{name}: {METRICS[name]}" for name in others) + ")")
     groups = list(dict.fromkeys(name for row in rows for name in row.gap))
+    missing = [name for row in rows[:1] for name in row.groups if name not in row.gap]
+    fresh = {b.count for row in rows for b in row.popularity if b.label == "new"}
+    if fresh:
+        say(f"\n{told['recall']} of the {max(fresh):,} held-out events on items that had none before")
+        own = [(row.name, [b.estimate for b in row.popularity if b.label == "new"]) for row in rows]
+        say_table(("model", "recall, new items"), [(name, str(found[0]) if found else "") for name, found in own])
+    if missing:
+        say(f"\nNo gap between groups by {', '.join(missing)}: fewer than two of them have {SMALLEST_GROUP} users or more.")
     if groups:
         say(f"\n{told['ndcg']} of the best served group less that of the worst served, groups by")
         say_table(("model", *groups), [(r.name, *(_short(r.gap[g]) if g in r.gap else "" for g in groups)) for r in rows])
     if table.comparisons:
         say()
     for c in table.comparisons:
-        say(f"{c.model} less {c.against}: {told[c.metric]} {_gap(c.gap)}, p {c.p:.4f}, after Holm {c.holm:.4f}")
+        say(f"{c.model} less {c.against}: {told[c.metric]} {_gap(c.gap)}, p {_p(c.p)}, after Holm {_p(c.holm)}")
     for row in table.rows:
         if row.error:
             say(f"{row.name} has no figures: {row.error}")
 
 
 def _accuracy(row: Row, metrics: Sequence[str], several: bool) -> tuple[str, ...]:
-    spread = (f"{row.spread:.4f}" if row.seeds > 1 else "",) if several else ()
+    spread = (f"{row.spread:.4f}" if row.spread is not None else "",) if several else ()
     return (row.name, *(str(row.metrics[m]) for m in metrics), str(row.seeds), *spread, f"{row.seconds:.1f} s")
 
 
@@ -52,6 +66,11 @@ def _short(estimate: Estimate) -> str:
     if estimate.low == estimate.high:
         return f"{estimate.value:.3f}"
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _p(p: float) -> str:
+    """No p of sign flips is known below one over their number."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _gap(gap: Estimate) -> str:

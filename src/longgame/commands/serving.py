@@ -59,7 +59,10 @@ def run(ws: Workspace, settings: Settings, on_started: Callable[[str], None] | N
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     poll = poller(ws)
     s = settings.serve
-    service = Service(ws.store, poll(), s.history)
+    first = poll()
+    if first is None:
+        typer.echo("no policy is published yet, so requests for slates are refused: run `longgame train`", err=True)
+    service = Service(ws.store, first, s.history)
     limits = wire.Limits(s.max_body, s.max_batch, s.max_k, s.ahead)
     app = create_app(
         service,

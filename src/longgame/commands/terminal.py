@@ -24,7 +24,7 @@ Split = Annotated[
     str | None,
     typer.Option(help="leave-one-out: each user's last event is the test; time: the latest. What the log allows if left out."),
 ]
-At = Annotated[str | None, typer.Option(help="With --split time: where the test begins, as in 2024-03-01.")]
+At = Annotated[str | None, typer.Option(help="Where the test begins, as in 2024-03-01; means --split time.")]
 Share = Annotated[
     float | None, typer.Option(help="With --split time: share of the events in the test, if --at is left out; 0.1 if not said.")
 ]
@@ -79,6 +79,8 @@ def cut_of(split: str | None, at: str | None, share: float | None = None) -> Cut
         raise ConfigError(f"--at: must be a date or a time in ISO 8601, got {at!r}; write for instance 2024-03-01")
     if share is not None and split != "time":
         raise ConfigError("split: --share goes with --split time; add it, or leave --share out")
+    if share is not None and at is not None:
+        raise ConfigError("split: --share and --at both say where the test begins; leave one of them out")
     if split is None and at is None:
         return None
     return Cut(split or "time", when, *(() if share is None else (share,)))

@@ -60,6 +60,8 @@ def _say(report: TuneReport, metric: str) -> None:
     say_table(("model", "trials", "took", "default", "best", "values"), rows)
     for name, why in report.failed.items():
         say(f"{name} was not tuned: {why}")
+    if not report.tried:
+        say("nothing new was tried: the budget, over all calls together, was spent before; give more --minutes or --trials")
     if report.over > 1:
         say(f"{report.over:.0f} s over the {report.budget.minutes:g} minutes: a trial under way is not cut short")
     say(f"written to {report.file}")

@@ -63,9 +63,9 @@ def compare(
         rows.append(_failed(entry, str(found)) if isinstance(found, LonggameError) else look.row(entry, found, primitive))
     split, log = bench.split, bench.before
     comparisons = _comparisons(entries, done, pairs)
-    return RankingTable(
-        about.data, split.label, bench.k, len(first.users), len(log.items), len(log), tuple(rows), tuple(comparisons)
-    )
+    newcomers = int((~look.acquainted).sum())
+    sizes = bench.k, len(first.users), newcomers, len(log.items), len(log)
+    return RankingTable(about.data, split.label, *sizes, tuple(rows), tuple(comparisons))
 
 
 def _against(
@@ -107,7 +107,7 @@ def _mean(runs: Sequence[Run], metric: Any) -> F64:
 
 
 def _failed(entry: Entry, why: str) -> Row:
-    return Row(entry.name, entry.title, 0, 0.0, 0, {}, 0.0, {}, (), {}, _config(entry), why)
+    return Row(entry.name, entry.title, 0, 0.0, 0, {}, None, {}, (), {}, _config(entry), why)
 
 
 def _config(entry: Entry) -> dict[str, Any]:
@@ -122,6 +122,7 @@ class _Look:
         self.count = np.bincount(self.log.item, minlength=len(self.log.items))
         self.mix = about.mix
         length = np.diff(self.log.offsets)[self.users]
+        self.acquainted = length > 0
         self.groups = {"history length": _labels(length, _LENGTHS, "events")}
         for name, values in about.groups.items():
             label = np.array(values)[self.users]
@@ -131,6 +132,9 @@ class _Look:
     def row(self, entry: Entry, runs: Sequence[Run], primitive: I64 | None) -> Row:
         results = [run.result for run in runs]
         metrics = {metric: self._accuracy(entry, results, metric) for metric in ACCURACY}
+        if not self.acquainted.all() and self.acquainted.any():
+            known = np.stack([result.ndcg[self.acquainted] for result in results])
+            metrics["acquainted"] = crossed(known, derive(0, "crossed", entry.name))
         metrics |= self._beyond(entry, results, primitive)
         means = np.array([float(result.ndcg.mean()) for result in results])
         ndcg = np.mean([result.ndcg for result in results], axis=0)
@@ -148,7 +152,7 @@ class _Look:
             float(np.mean([run.seconds for run in runs])),
             max(run.numbers for run in runs),
             {name: metrics[name] for name in METRICS if name in metrics},
-            float(means.std(ddof=1)) if len(means) > 1 else 0.0,
+            float(means.std(ddof=1)) if len(means) > 1 else None,
             groups,
             _buckets(found, *self.popularity, entry.name, "popularity"),
             gaps,
@@ -157,7 +161,7 @@ class _Look:
 
     def _accuracy(self, entry: Entry, results: Sequence[RankingResult], metric: Any) -> Estimate:
         values = np.stack([result.column(metric) for result in results])
-        return crossed(values, derive(0, "crossed", entry.name, metric))
+        return crossed(values, derive(0, "crossed", entry.name))  # the same users for every metric: equal figures, equal errors
 
     def _beyond(self, entry: Entry, results: Sequence[RankingResult], primitive: I64 | None) -> dict[str, Estimate]:
         """Metrics of the lists; those that say nothing here (no texts, no popularity to compare with) are left out."""
@@ -169,7 +173,7 @@ class _Look:
             catalogue["gini"].append(beyond.gini(lists, len(self.count)))
             values = {
                 "novelty": beyond.novelty(lists, self.count),
-                "lift": beyond.popularity_lift(lists, self.log, self.users),
+                "popularity lift": beyond.popularity_lift(lists, self.log, self.users),
                 "calibration": beyond.calibration(lists, self.log, self.users, self.mix),
             }
             if self.features.any():

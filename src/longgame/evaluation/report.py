@@ -19,10 +19,10 @@ from longgame.evaluation.table import ACCURACY, METRICS, Bucket, RankingTable, R
 BETTER: Mapping[str, str] = {
     **dict.fromkeys((*ACCURACY, "coverage", "diversity", "novelty", "serendipity"), "higher"),
     **dict.fromkeys(("gini", "calibration"), "lower"),
-    "lift": "nearer to 0",
+    "popularity lift": "nearer to 0",
 }
 """Metric -> which way is better, all else being equal."""
-_DIGITS: Mapping[str, int] = {**dict.fromkeys((*ACCURACY, "serendipity"), 4), "novelty": 2, "lift": 1}
+_DIGITS: Mapping[str, int] = {**dict.fromkeys((*ACCURACY, "serendipity"), 4), "novelty": 2, "popularity lift": 1}
 _NOTHING = "–"
 _HOW = (
     "Every model ranks the whole catalogue for each user, less what the user has seen; nothing is sampled. Models are sorted "
@@ -71,7 +71,7 @@ def page(table: RankingTable) -> str:
     facts = {
         "split": table.split,
         "length of a list": str(table.k),
-        "users ranked": f"{table.users:,}",
+        "users ranked": f"{table.users:,}" + (f", {table.newcomers:,} of them without a history" if table.newcomers else ""),
         "items": f"{table.items:,}",
         "events learned from": f"{table.events:,}",
     }
@@ -101,9 +101,9 @@ def markdown(table: RankingTable) -> str:
     """The table, the comparisons and the gaps as Markdown, every figure with its interval; no heading of its own."""
     rows = ranked(table)
     told = (
-        f"{_plain(table.data)}, {_plain(table.split)}: {table.users:,} users, ranked among all {table.items:,} items less "
-        f"those they had seen; fitted on {table.events:,} events. 95 % intervals over users and seeds; the best of "
-        "a column is bold."
+        f"{_plain(table.data)}, {_plain(table.split)}: {table.users:,} users{_newcomers(table)}, ranked among all "
+        f"{table.items:,} items less those they had seen; fitted on {table.events:,} events. 95 % intervals over users, and "
+        "over seeds where a model has several; the best of a column is bold."
     )
     parts = [told]
     known = _known(rows)
@@ -131,6 +131,10 @@ def markdown(table: RankingTable) -> str:
     return "\n\n".join(parts + (["\n".join(failed)] if failed else [])) + "\n"
 
 
+def _newcomers(table: RankingTable) -> str:
+    return f" ({table.newcomers:,} of them without a history)" if table.newcomers else ""
+
+
 def _main_table(table: RankingTable) -> str:
     rows = ranked(table)
     known = _known(rows)
@@ -142,7 +146,7 @@ def _main_table(table: RankingTable) -> str:
     for row in rows:
         cells = [f'<th scope="row">{_text(row.name)}<small>{_text(row.title)}</small></th>']
         cells += [_cell(row.metrics.get(metric), _digits(metric), row.name in best[metric]) for metric in known]
-        spread = f"{row.spread:.4f}" if row.seeds > 1 else _NOTHING
+        spread = f"{row.spread:.4f}" if row.spread is not None else _NOTHING
         cells += [f"<td>{text}</td>" for text in (row.seeds, spread, f"{row.seconds:,.1f} s", f"{row.numbers:,}")]
         body.append("".join(cells))
     for row in table.rows:

@@ -8,14 +8,14 @@ models, and says little about what one of them would have done live. A split in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError, DataError
 from longgame.rng import derive
-from longgame.types import I64, microseconds
+from longgame.types import I64, microseconds, moment
 
 KINDS = ("leave-one-out", "time")
 
@@ -75,7 +75,7 @@ class Cut:
         moments = np.unique(log.at)
         if log.ordered or len(moments) < 2:
             return Cut()
-        return Cut("time", datetime.fromtimestamp(int(moments[-1]) / 1e6, UTC))
+        return Cut("time", moment(int(moments[-1])))
 
     def __str__(self) -> str:
         if self.kind == "leave-one-out":

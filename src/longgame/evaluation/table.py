@@ -37,8 +37,8 @@ class Row:
     """Floating-point numbers that a fitted one holds."""
     metrics: Mapping[str, Estimate]
     """Metric (``METRICS``) -> its mean, with an interval over users and seeds together."""
-    spread: float
-    """Standard deviation of the NDCG between the seeds; 0 for one."""
+    spread: float | None
+    """Standard deviation of the NDCG between the seeds; None for one."""
     groups: Mapping[str, tuple[Bucket, ...]]
     """What users are told apart by ("history length", an attribute) -> NDCG of each group."""
     popularity: tuple[Bucket, ...]
@@ -76,7 +76,10 @@ class RankingTable:
     k: int
     users: int
     """Users ranked."""
+    newcomers: int
+    """Of them, those without an event before the test: all that a model can give them is what everybody gets."""
     items: int
+    """In the catalogue."""
     events: int
     """Events that the models were fitted on."""
     rows: tuple[Row, ...]
@@ -92,11 +95,12 @@ METRICS: Mapping[str, str] = {
     "ndcg": "discounted gain of the first k",
     "mrr": "one over the place of the first held-out item",
     "hit": "users with a held-out item among the first k",
+    "acquainted": "ndcg of the users who had an event before the test; where all had one it is left out",
     "coverage": "share of the catalogue that is shown to somebody",
     "diversity": "mean distance of the texts within a list",
     "novelty": "mean bits of surprise of what is shown",
     "gini": "inequality of exposure between items, 0 even, 1 all on one",
-    "lift": "how much more popular what is shown is than what the user took, in percentiles",
+    "popularity lift": "how much more popular what is shown is than what the user took, in percentiles",
     "calibration": "distance of a list's mix from the history's, 0 the same",
     "serendipity": "share of the list that is wanted and not what everybody gets",
 }

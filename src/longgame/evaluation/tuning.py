@@ -79,7 +79,8 @@ class Budget:
     def __post_init__(self) -> None:
         given = [bound for bound in (self.minutes, self.trials) if bound is not None]
         if not given or not min(given) > 0:
-            raise ConfigError(f"tune: needs a budget above 0 in minutes or trials, got {self}; give --minutes 10")
+            told = f"{self.minutes} minutes and {self.trials} trials"
+            raise ConfigError(f"tune: needs a budget above 0 in minutes or trials, got {told}; give --minutes 10")
 
     def left(self, trials: Sequence[Trial]) -> bool:
         """Whether another trial may begin; the first one always may."""

@@ -15,9 +15,10 @@ SEPARATOR = "\x1f"
 
 
 class Asked:
-    """A :class:`~longgame.protocols.LanguageModel` whose vectors are the states behind the answer to a question.
+    """A ``protocols.LanguageModel`` whose vectors are the states behind the answer to a question.
 
-    A text without a visible character is a row of zeros. Its parts, where the question has several, are joined by ``SEPARATOR``.
+    A text without a visible character is a row of zeros. Its parts, where the question has several, are joined by
+    ``SEPARATOR``.
     """
 
     def __init__(self, model: SmolLM, question: Question, layers: Sequence[int] = THOUGHT) -> None:
@@ -39,5 +40,5 @@ class Asked:
         if told:
             prompts = [self._question.prompt(*texts[row].split(SEPARATOR)) for row in told]
             out[told] = self._model.states(prompts, self._layers).reshape(len(told), -1, WIDTH)
-        norm = np.linalg.norm(out, axis=2, keepdims=True) * np.sqrt(len(self._layers), dtype=np.float32)
-        return (out / np.where(norm > 0, norm, 1)).reshape(len(texts), -1)
+        norm = np.linalg.norm(out, axis=2, keepdims=True) * np.sqrt(len(self._layers))
+        return (out / np.where(norm > 0, norm, 1)).reshape(len(texts), -1).astype(np.float32)

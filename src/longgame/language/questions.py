@@ -1,7 +1,7 @@
 """Closed questions about a text that a stranger wrote: the prompt, its examples, and the answers there are.
 
-The text is data. It is cleaned (``prompt.clean``: one line, visible characters, bounded), so it can end neither its line nor the
-question, and what comes back is never words: it is how probable each of the answers is, or the state that says so.
+The text is data. It is cleaned (``prompt.clean``: one line, visible characters, bounded), so it can end neither its line nor
+the question, and what comes back is never words: it is how probable each of the answers is, or the state that says so.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Question:
     def __post_init__(self) -> None:
         for parts, answer in self.shots:
             if len(parts) != len(self.fields) or answer not in self.answers:
-                raise ConfigError(f"Question {self.name}: an example must have {len(self.fields)} parts and an answer, got {parts}")
+                raise ConfigError(
+                    f"Question {self.name}: an example must have {len(self.fields)} parts and an answer, got {parts}"
+                )
 
     @property
     def version(self) -> str:

