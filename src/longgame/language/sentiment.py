@@ -1,0 +1,129 @@
+"""Reviews -> how much they like it, in the unit of ratings: read by a language model, calibrated on reviews that have one.
+
+A shop has both: reviews with a rating to learn from, and texts without. What a small model says when asked outright ranks reviews,
+but draws the line in the wrong place; the states behind its answer hold more than the answer (``smollm``), and a ridge regression
+on them (``ridge``) learns the line from some hundred rated reviews.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from longgame.errors import DataError, ShapeError
+from longgame.language.cache import OnProgress, VectorCache, embed_in_batches
+from longgame.language.prompt import clean
+from longgame.language.questions import LIMIT
+from longgame.language.ridge import Ridge
+from longgame.protocols import LanguageModel
+from longgame.types import F32, F64, I64
+
+FEWEST = 20
+"""Rated reviews that it is learned from, at least."""
+
+
+@dataclass(frozen=True)
+class Sentiment:
+    """Readers of texts, and what was learned of their vectors. Made by :meth:`fit`."""
+
+    readers: tuple[LanguageModel, ...]
+    head: Ridge
+    low: float
+    high: float
+    """The range of the ratings it learned from: it says nothing outside it."""
+
+    @staticmethod
+    def fit(
+        readers: Sequence[LanguageModel],
+        texts: Sequence[str],
+        ratings: F64,
+        cache: VectorCache | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Sentiment:
+        """From texts and their (n,) ratings. Raises DataError for fewer than ``FEWEST``, or ratings that are all one."""
+        ratings = np.asarray(ratings, np.float64)
+        if len(texts) != len(ratings):
+            raise ShapeError(f"Sentiment.fit: as many ratings as texts are needed, got {len(ratings)} and {len(texts)}")
+        if len(texts) < FEWEST or np.ptp(ratings) == 0:
+            raise DataError(
+                f"Sentiment.fit: needs {FEWEST} rated reviews or more, not all rated alike, got {len(texts)} with "
+                f"{len(np.unique(ratings))} different ratings"
+            )
+        head = Ridge.fit(vectors(readers, texts, cache, on_progress), ratings[:, None])
+        return Sentiment(tuple(readers), head, float(ratings.min()), float(ratings.max()))
+
+    @property
+    def deviation(self) -> float:
+        """What one review's estimate is off by: the root of the mean squared error on reviews left out."""
+        return float(self.head.deviation[0])
+
+    def read(self, texts: Sequence[str], cache: VectorCache | None = None, on_progress: OnProgress | None = None) -> F64:
+        """(n,) estimated ratings; a text without a visible character has the mean."""
+        if not len(texts):
+            return np.zeros(0)
+        out = self.head.predict(vectors(self.readers, texts, cache, on_progress))[:, 0]
+        blank = np.array([not text.strip() for text in texts])
+        return np.clip(np.where(blank, self.head.level[0], out), self.low, self.high)
+
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {**self.head.state_dict(), "range": np.array([self.low, self.high])}
+
+    @staticmethod
+    def load(readers: Sequence[LanguageModel], state: Mapping[str, np.ndarray[Any, Any]]) -> Sentiment:
+        """The inverse of :meth:`state_dict`, with the readers it was learned with. Raises ArtefactError."""
+        head = Ridge.load(state)
+        low, high = np.array(state["range"], np.float64).tolist()
+        return Sentiment(tuple(readers), head, low, high)
+
+
+def vectors(
+    readers: Sequence[LanguageModel], texts: Sequence[str], cache: VectorCache | None, on_progress: OnProgress | None = None
+) -> F32:
+    """(n, sum of their widths) what each reader makes of the texts, cleaned and bounded, side by side."""
+    told = [clean(text, LIMIT) for text in texts]
+    parts = [
+        embed_in_batches(reader, told, on_progress) if cache is None else cache.embed(reader, told, on_progress)
+        for reader in readers
+    ]
+    return np.concatenate(parts, axis=1) if parts else np.zeros((len(texts), 0), np.float32)
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What all reviews of an item say together, for each of I items."""
+
+    count: I64
+    """(I,) reviews"""
+    mean: F64
+    """(I,) mean rating, drawn towards that of all reviews where there are few"""
+    deviation: F64
+    """(I,) of that mean: how sure it is"""
+
+
+def opinions(item: I64, rating: F64, noise: F64, items: int) -> Opinions:
+    """From (n,) reviews: which item, its rating or estimate, and the deviation of the estimate, 0 for a rating itself.
+
+    The mean of a normal posterior: items differ from the mean of all by a variance found from the reviews (the method of moments of
+    DerSimonian and Laird, Controlled Clinical Trials 1986), a review from its item by what reviews of one item differ, and an
+    estimate beside that by its own noise. An item without reviews has the mean of all, and is as unsure as items differ.
+    """
+    count = np.bincount(item, minlength=items)
+    if not len(item):
+        return Opinions(count, np.zeros(items), np.full(items, np.inf))
+    level = float(rating.mean())
+    own = np.bincount(item, rating, items) / np.maximum(count, 1)
+    freedom = len(item) - int((count > 0).sum())
+    total = float(((rating - level) ** 2).mean())
+    # Where no item has two reviews nothing tells its own spread: half of all that there is.
+    within = float(((rating - own[item]) ** 2).sum() / freedom) if freedom > 0 else total / 2
+    within = max(within, 1e-6 * max(total, 1e-6))
+    spread = float((count * (own - level) ** 2).sum()) - (int((count > 0).sum()) - 1) * within
+    between = max(spread / max(len(item) - float((count**2).sum()) / len(item), 1e-9), 1e-6 * within)
+    # ``within`` holds the noise of estimates already; a rating itself, beside estimates, is worth more.
+    weight = 1 / np.maximum(within - float((noise**2).mean()) + noise**2, 0.05 * within)
+    known = np.bincount(item, weight, items)
+    mean = (level / between + np.bincount(item, weight * rating, items)) / (1 / between + known)
+    return Opinions(count, mean, np.sqrt(1 / (1 / between + known)))
