@@ -42,7 +42,7 @@ class ArtefactError(LonggameError):
 
 
 class MissingExtra(LonggameError, ImportError):
-    """An optional dependency is not installed; the message names the extra that brings it."""
+    """An optional dependency is not installed; the message names the extra that brings it, or says how else to get it."""
 
-    def __init__(self, feature: str, package: str, extra: str) -> None:
-        super().__init__(f"{feature} needs the package {package!r}: pip install 'longgame[{extra}]'")
+    def __init__(self, feature: str, package: str, extra: str, how: str | None = None) -> None:
+        super().__init__(f"{feature} needs the package {package!r}: {how or f"pip install 'longgame[{extra}]'"}")

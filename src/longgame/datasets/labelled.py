@@ -46,7 +46,7 @@ def scored(path: Path) -> Scored:
 
 
 def aspects(path: Path) -> Aspects:
-    """SemEval's segments: three lines a case, the text with ``$T$`` for the part, the part, and -1, 0 or 1. Raises DataError."""
+    """SemEval's segments, three lines a case: a text with ``$T$`` for the part, the part, -1, 0 or 1. Raises DataError."""
     lines = [line.strip() for line in path.read_text("utf-8", "replace").splitlines()]
     texts, parts, label = [], [], []
     for first in range(0, len(lines) - 2, 3):

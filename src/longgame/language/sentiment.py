@@ -1,8 +1,8 @@
-"""Reviews -> how much they like it, in the unit of ratings: read by a language model, calibrated on reviews that have one.
+"""Reviews -> how much they like it, in the unit of ratings: read by a language model, calibrated on those that have a rating.
 
-A shop has both: reviews with a rating to learn from, and texts without. What a small model says when asked outright ranks reviews,
-but draws the line in the wrong place; the states behind its answer hold more than the answer (``smollm``), and a ridge regression
-on them (``ridge``) learns the line from some hundred rated reviews.
+A shop has both: reviews with a rating to learn from, and texts without. What a small model says when asked outright ranks
+reviews, but draws the line in the wrong place; the states behind its answer hold more than the answer (``smollm``), and a ridge
+regression on them (``ridge``) learns the line from some hundred rated reviews.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class Opinions:
 
 
 def opinions(item: I64, rating: F64, noise: F64, items: int) -> Opinions:
-    """From (n,) reviews: which item, its rating or estimate, and the deviation of the estimate, 0 for a rating itself.
+    """From (n,) reviews: which item, the rating or its estimate, and that estimate's deviation, 0 for a rating itself.
 
-    The mean of a normal posterior: items differ from the mean of all by a variance found from the reviews (the method of moments of
+    The mean of a normal posterior: items differ from the mean of all by a variance found from the reviews (by moments, as
     DerSimonian and Laird, Controlled Clinical Trials 1986), a review from its item by what reviews of one item differ, and an
     estimate beside that by its own noise. An item without reviews has the mean of all, and is as unsure as items differ.
     """

