@@ -45,4 +45,5 @@ class MissingExtra(LonggameError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it, or says how else to get it."""
 
     def __init__(self, feature: str, package: str, extra: str, how: str | None = None) -> None:
-        super().__init__(f"{feature} needs the package {package!r}: {how or f"pip install 'longgame[{extra}]'"}")
+        install = f"pip install 'longgame[{extra}]'"
+        super().__init__(f"{feature} needs the package {package!r}: {how or install}")
