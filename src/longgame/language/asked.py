@@ -39,6 +39,6 @@ class Asked:
         told = [row for row, text in enumerate(texts) if text.split(SEPARATOR)[0].strip()]
         if told:
             prompts = [self._question.prompt(*texts[row].split(SEPARATOR)) for row in told]
-            out[told] = self._model.states(prompts, self._layers).reshape(len(told), -1, WIDTH)
+            out[told] = self._model.states(prompts, self._layers).reshape(len(told), len(self._layers), WIDTH)
         norm = np.linalg.norm(out, axis=2, keepdims=True) * np.sqrt(len(self._layers))
-        return (out / np.where(norm > 0, norm, 1)).reshape(len(texts), -1).astype(np.float32)
+        return (out / np.where(norm > 0, norm, 1)).reshape(len(texts), self.width).astype(np.float32)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
 from functools import cached_property
 from importlib.util import find_spec
+from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -128,12 +130,12 @@ class SmolLM:
         from transformers.utils import logging
 
         hushed: Any = logging  # it has no types
-        hushed.disable_progress_bar()
         hushed.set_verbosity_error()
         folder = str(Path(found.origin).parent)
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE)
         number = torch.bfloat16 if self._precision == "bfloat16" else torch.float32
-        network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, dtype=number)
+        with redirect_stderr(StringIO()):  # two bars of progress
+            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE)
+            network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, dtype=number)
         return network.eval(), tokenizer
 
 

@@ -52,7 +52,8 @@ def language(folder: Path, cache: VectorCache, say: Say = lambda line: None) -> 
             say(f"{path.name}: {len(told.texts):,} scored texts")
             out.append(_scores(path.name, told, cache))
     for train in (path for path in files if path.suffix == ".seg" and "Train" in path.name):
-        tests = [path for path in files if path.suffix == ".seg" and path.name.split("Train")[0] + "Test" in path.name]
+        beside = train.name.split("Train")[0] + "Test"
+        tests = [path for path in files if path.suffix == ".seg" and path.name.startswith(beside)]
         for test in tests:
             own, other = aspects(train), aspects(test)
             say(f"{train.name}, {test.name}: {len(own.texts):,} aspects to learn from, {len(other.texts):,} to be judged by")
