@@ -56,7 +56,7 @@ def read(path: Path) -> Interactions:
     items, item = np.unique(table[:, 1].astype(np.int64), return_inverse=True)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(user))]).astype(np.int64)
     names = tuple(UserId(str(u)) for u in users), tuple(ItemId(str(i)) for i in items)
-    at = np.arange(len(table), dtype=np.int64) * 1_000_000  # the file has no times; its order is kept
+    at = np.arange(len(table), dtype=np.int64) * 1_000_000  # the file has no times, and no model here asks
     return Interactions(*names, offsets, item.astype(np.int64), at, table[:, 2].astype(np.float32))
 
 

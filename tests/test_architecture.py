@@ -132,6 +132,9 @@ def test_no_clock_and_no_environment_below_the_edge() -> None:
             owner, _, method = name.rpartition(".")
             if method in CLOCKS and owner.split(".")[-1] in {"datetime", "date", "time"}:
                 wrong.append(f"{path}:{line}: {name}")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv"}:
+                wrong.append(f"{path}:{node.lineno}: {ast.unparse(node)}")
     assert not wrong
 
 

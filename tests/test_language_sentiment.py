@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from longgame.cli import app
 from longgame.datasets.labelled import aspects, scored
-from longgame.errors import DataError, ShapeError
+from longgame.errors import ArtefactError, DataError, ShapeError
 from longgame.evaluation.language import classes, scores
 from longgame.language import HashingModel, VectorCache
 from longgame.language.sentiment import Sentiment, opinions
@@ -36,7 +36,7 @@ def test_it_learns_from_rated_reviews_and_reads_the_others(tmp_path: Path):
     assert np.corrcoef(got, ratings[150:])[0, 1] > 0.9
     assert got.min() >= ratings[:150].min() and got.max() <= ratings[:150].max()
     assert abs(np.sqrt(np.mean((got - ratings[150:]) ** 2)) / told.deviation - 1) < 0.4, "it knows what it is off by"
-    assert told.read([" ", ""]).tolist() == [told.head.level[0]] * 2 and told.read([]).shape == (0,)
+    assert told.read([" ", "", "\u200b"]).tolist() == [told.head.level[0]] * 3 and told.read([]).shape == (0,)
     again = Sentiment.load([HashingModel(128)], told.state_dict())
     np.testing.assert_array_equal(again.read(texts[150:], cache), got)
 
@@ -47,6 +47,11 @@ def test_too_few_reviews_or_one_rating_are_refused():
         Sentiment.fit([HashingModel(16)], texts[:10], ratings[:10])
     with pytest.raises(DataError, match="1 different"):
         Sentiment.fit([HashingModel(16)], texts, np.full(30, 3.0))
+    with pytest.raises(DataError, match="finite"):
+        Sentiment.fit([HashingModel(16)], texts, np.append(ratings[:-1], np.nan))
+    with pytest.raises(ArtefactError, match="range"):
+        told = Sentiment.fit([HashingModel(16)], texts, ratings).state_dict()
+        Sentiment.load([HashingModel(16)], {name: a for name, a in told.items() if name != "range"})
     with pytest.raises(ShapeError, match="as many ratings"):
         Sentiment.fit([HashingModel(16)], texts, ratings[:-1])
 
@@ -75,6 +80,10 @@ def test_a_rating_is_worth_more_than_an_estimate():
     rating = np.array([1.0, 5.0, 1.5, 4.5, 3.0, 3.5, 2.0, 2.5])
     noise = np.array([0.0, 2.0, 0, 0, 0, 0, 0, 0])
     assert opinions(item, rating, noise, 4).mean[0] < opinions(item, rating, np.zeros(8), 4).mean[0]
+    alone = opinions(np.array([1]), np.array([5.0]), np.zeros(1), 3)
+    assert np.isinf(alone.deviation).all() and alone.count.tolist() == [0, 1, 0], "one review does not say how reviews differ"
+    one = opinions(np.zeros(4, np.int64), np.array([5.0, 1.0, 4.0, 3.0]), np.zeros(4), 3)
+    assert one.deviation[1] > 1 > one.deviation[0]
     empty = opinions(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), 3)
     assert not empty.count.any() and np.isinf(empty.deviation).all()
 
@@ -142,8 +151,15 @@ def test_the_command_reads_what_people_judged(tmp_path: Path, monkeypatch: pytes
     sections = {section["title"]: section for section in json.loads(told.stdout)}
     rows = {row["name"]: row["figures"] for row in sections["scored.txt"]["rows"]}
     assert rows["asked"]["pearson"]["value"] > 0.8 > rows["asked + MiniLM, shuffled"]["pearson"]["value"]
-    asked = next(row for row in sections["scored.txt"]["rows"] if row["name"] == "asked")
-    assert asked["rate"] is None, "a second run reads nothing anew"
+    first = shown.stdout.splitlines()
+    assert any(line.startswith("asked + MiniLM") and line.split()[-1].isdigit() for line in first), "it was read then"
+    assert all(row["rate"] is None for row in sections["scored.txt"]["rows"]), "a second run reads nothing anew"
     assert sections["Toys_Test.seg"]["rows"][0]["figures"]["accuracy"]["value"] > 0.6
+    (data / "notes.txt").write_text("not a judged file")
+    (data / "Alone_Train.seg").write_text("the $T$ is great .\nscreen\n1\n")
+    left = CliRunner().invoke(app, ["evaluate", "language", "--data", str(data)])
+    assert left.exit_code == 0
+    for name in ("notes.txt is left out", "Alone_Train.seg is left out: there is no Alone_Test"):
+        assert name in left.stdout
     nothing = CliRunner().invoke(app, ["evaluate", "language", "--data", str(tmp_path)])
     assert nothing.exit_code == 2 and "holds no judged texts" in nothing.stderr

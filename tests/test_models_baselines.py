@@ -105,3 +105,27 @@ def test_the_package_imports_without_torch_and_scipy():
     code = "import sys, longgame.models; print([m for m in ('torch', 'scipy') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_item_knn_reads_no_order_where_the_log_has_none():
+    histories = [[0, 1, 2, 3], [3, 2, 1, 0], [0, 2, 1], [3, 1, 0]]
+    still = log_of(histories, at=np.zeros(14))
+    turned = log_of([h[::-1] for h in histories], at=np.zeros(14))
+    one, other = ItemKNN(ItemKNNConfig(half_life=1.0, reach=1.0)), ItemKNN(ItemKNNConfig(half_life=1.0, reach=1.0))
+    one.fit(still, NO_TEXT)
+    other.fit(turned, NO_TEXT)
+    asked = np.array([[0, 2], [2, 0]])
+    np.testing.assert_array_equal(one.score(asked)[0], one.score(asked)[1])
+    np.testing.assert_allclose(one.score(asked), other.score(asked), rtol=1e-6)
+    again = ItemKNN(one.config)
+    again.load_state_dict(one.state_dict())
+    np.testing.assert_array_equal(again.score(asked), one.score(asked))
+
+
+def test_an_item_knn_of_before_it_knew_of_order_loads():
+    model = ItemKNN()
+    model.fit(log_of([[0, 1, 2], [1, 2, 3]]), NO_TEXT)
+    old = {name: array for name, array in model.state_dict().items() if name != "ordered"}
+    again = ItemKNN()
+    again.load_state_dict(old)
+    np.testing.assert_array_equal(again.score(np.array([[0, 1]])), model.score(np.array([[0, 1]])))

@@ -58,6 +58,9 @@ def test_a_split_in_time_never_looks_ahead():
     drawn = Cut("time", share=0.2).split(log)
     assert len(drawn.test) == 80 and drawn.validation.at.max() < drawn.test.at.min()
     assert "1970-01-09" in split.label and "20%" in drawn.label
+    older = replace(log, at=log.at - 2 * DAY)
+    assert Cut("time", share=0.2).split(older).label != drawn.label, "the same rule on another log is another test"
+    assert Cut("time", share=0.104).split(log).label != Cut("time", share=0.1).split(log).label
 
 
 def test_what_is_not_said_is_what_the_log_allows():

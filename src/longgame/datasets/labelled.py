@@ -40,6 +40,8 @@ def scored(path: Path) -> Scored:
         try:
             scores.append(float(parts[1]))
             texts.append(parts[2])
+            if not np.isfinite(scores[-1]):
+                raise ValueError
         except (IndexError, ValueError):
             raise DataError(f"{path}, line {number}: must be id, number and text by tabs, got {line[:60]!r}") from None
     return Scored(tuple(texts), np.array(scores))
@@ -56,4 +58,6 @@ def aspects(path: Path) -> Aspects:
         texts.append(text.replace("$T$", part))
         parts.append(part)
         label.append(int(said) + 1)
+    if not texts:
+        raise DataError(f"{path}: holds no case; needs three lines each, a text with $T$, a part, and -1, 0 or 1")
     return Aspects(tuple(texts), tuple(parts), np.array(label, np.int64))

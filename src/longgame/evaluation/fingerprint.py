@@ -6,7 +6,19 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
-_DECIDES = ("models", "evaluation/ranking.py", "language/projection.py", "networks.py", "arrays.py", "shapes.py", "rng.py")
+_DECIDES = (
+    "models",
+    "evaluation/ranking.py",
+    "evaluation/tuning.py",
+    "retrieval/everybody.py",
+    "retrieval/exact.py",
+    "language/features.py",
+    "language/projection.py",
+    "networks.py",
+    "arrays.py",
+    "shapes.py",
+    "rng.py",
+)
 """Files and folders of the package that models are made of and judged by."""
 
 

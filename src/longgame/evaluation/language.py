@@ -44,6 +44,8 @@ def scores(ways: Mapping[str, F32], wanted: F64, seed: int = 0) -> list[Reading]
     """
     if len(wanted) < FEWEST:
         raise DataError(f"evaluate language: needs {FEWEST} scored texts or more, got {len(wanted)}")
+    if not (np.abs(wanted) > CLEAR).any() or np.ptp(wanted) == 0:
+        raise DataError(f"evaluate language: needs scores that differ, some of them beyond {CLEAR} on either side of 0")
     part = derive(seed, "parts").permutation(len(wanted)) % PARTS
     shuffle = derive(seed, "shuffled").permutation(len(wanted))
     first = next(iter(ways))

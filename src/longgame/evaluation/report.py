@@ -22,7 +22,12 @@ BETTER: Mapping[str, str] = {
     "popularity lift": "nearer to 0",
 }
 """Metric -> which way is better, all else being equal."""
-_DIGITS: Mapping[str, int] = {**dict.fromkeys((*ACCURACY, "serendipity"), 4), "novelty": 2, "popularity lift": 1}
+_DIGITS: Mapping[str, int] = {
+    **dict.fromkeys((*ACCURACY, "serendipity"), 4),
+    "acquainted": 4,
+    "novelty": 2,
+    "popularity lift": 1,
+}
 _NOTHING = "–"
 _HOW = (
     "Every model ranks the whole catalogue for each user, less what the user has seen; nothing is sampled. Models are sorted "

@@ -63,7 +63,9 @@ class Cut:
         label = str(self)
         if self.at is None:
             known, test = latest(log, self.share, seed)
-            label += f", drawn by seed {seed}" if len(np.unique(log.at)) < 2 else ""
+            # The share alone names a rule, and of a log that grew another test: who compares labels must see the moment.
+            drawn = len(np.unique(log.at)) < 2
+            label += f", drawn by seed {seed}" if drawn else f", from {moment(int(test.at.min()))} on" if len(test) else ""
         else:
             late = log.at >= microseconds(self.at)
             known, test = log.select(~late), log.select(late)
@@ -80,7 +82,9 @@ class Cut:
     def __str__(self) -> str:
         if self.kind == "leave-one-out":
             return "the last event of each user with three events or more"
-        return f"events from {self.at.isoformat(sep=' ') if self.at else f'the latest {self.share:.0%}'} on"
+        if self.at is None:
+            return f"the latest {100 * self.share:g}% of the events"
+        return f"events from {self.at.isoformat(sep=' ')} on"
 
 
 def leave_last_out(log: Interactions) -> tuple[Interactions, Interactions, Interactions]:

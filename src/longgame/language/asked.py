@@ -6,12 +6,33 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from longgame.language.prompt import clean
 from longgame.language.questions import Question
 from longgame.language.smollm import THOUGHT, WIDTH, SmolLM
 from longgame.types import F32
 
 SEPARATOR = "\x1f"
 """Between the parts of a text that is asked about in parts, such as a review and one of its aspects."""
+
+
+class Answers:
+    """A ``protocols.LanguageModel`` whose vectors are the log-probabilities of the answers to a question themselves."""
+
+    def __init__(self, model: SmolLM, question: Question) -> None:
+        self._model, self._question = model, question
+
+    @property
+    def name(self) -> str:
+        return f"{self._model.name}+{self._question.version}+answers"
+
+    @property
+    def width(self) -> int:
+        return len(self._question.answers)
+
+    def embed(self, texts: Sequence[str]) -> F32:
+        """(n, width), not of one length. Raises MissingExtra at the first call, if at all."""
+        prompts = [self._question.prompt(*text.split(SEPARATOR)) for text in texts]
+        return self._model.choose(prompts, self._question.options)
 
 
 class Asked:
@@ -36,7 +57,7 @@ class Asked:
     def embed(self, texts: Sequence[str]) -> F32:
         """(n, width), unit rows, each layer's part of one length. Raises MissingExtra at the first call, if at all."""
         out = np.zeros((len(texts), len(self._layers), WIDTH), np.float32)
-        told = [row for row, text in enumerate(texts) if text.split(SEPARATOR)[0].strip()]
+        told = [row for row, text in enumerate(texts) if clean(text.split(SEPARATOR)[0])]
         if told:
             prompts = [self._question.prompt(*texts[row].split(SEPARATOR)) for row in told]
             out[told] = self._model.states(prompts, self._layers).reshape(len(told), len(self._layers), WIDTH)

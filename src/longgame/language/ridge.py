@@ -1,8 +1,9 @@
 """Vectors -> numbers or classes, learned from few examples: ridge regression whose price is chosen by leaving each one out.
 
 With n examples of width d the solution is found in n or d dimensions, whichever are fewer, for all prices from one
-decomposition, and the error of leaving each example out exactly and for nothing (Golub, Heath and Wahba, Technometrics 1979, on
-which the choice of the price rests; the formula is that of Hastie, Tibshirani and Friedman, 2009, eq. 7.64).
+decomposition, and so is the error of leaving each example out (Golub, Heath and Wahba, Technometrics 1979, on which the choice
+of the price rests; the formula is that of Hastie, Tibshirani and Friedman, 2009, eq. 7.64): exactly, but for the scale of the
+vectors, which knows all examples, and for the price, which was the best of ``PRICES`` for them.
 """
 
 from __future__ import annotations

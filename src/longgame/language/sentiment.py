@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from longgame.errors import DataError, ShapeError
+from longgame.errors import ArtefactError, DataError, ShapeError
 from longgame.language.cache import OnProgress, VectorCache, embed_in_batches
 from longgame.language.prompt import clean
 from longgame.language.questions import LIMIT
@@ -47,6 +47,8 @@ class Sentiment:
         ratings = np.asarray(ratings, np.float64)
         if len(texts) != len(ratings):
             raise ShapeError(f"Sentiment.fit: as many ratings as texts are needed, got {len(ratings)} and {len(texts)}")
+        if not np.isfinite(ratings).all():
+            raise DataError(f"Sentiment.fit: every rating must be finite, got {ratings[~np.isfinite(ratings)][0]}")
         if len(texts) < FEWEST or np.ptp(ratings) == 0:
             raise DataError(
                 f"Sentiment.fit: needs {FEWEST} rated reviews or more, not all rated alike, got {len(texts)} with "
@@ -65,7 +67,7 @@ class Sentiment:
         if not len(texts):
             return np.zeros(0)
         out = self.head.predict(vectors(self.readers, texts, cache, on_progress))[:, 0]
-        blank = np.array([not text.strip() for text in texts])
+        blank = np.array([not clean(text, LIMIT) for text in texts])
         return np.clip(np.where(blank, self.head.level[0], out), self.low, self.high)
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -75,6 +77,8 @@ class Sentiment:
     def load(readers: Sequence[LanguageModel], state: Mapping[str, np.ndarray[Any, Any]]) -> Sentiment:
         """The inverse of :meth:`state_dict`, with the readers it was learned with. Raises ArtefactError."""
         head = Ridge.load(state)
+        if "range" not in state:
+            raise ArtefactError(f"checkpoint: range must be there, got {', '.join(sorted(state))}")
         low, high = np.array(state["range"], np.float64).tolist()
         return Sentiment(tuple(readers), head, low, high)
 
@@ -111,8 +115,8 @@ def opinions(item: I64, rating: F64, noise: F64, items: int) -> Opinions:
     estimate beside that by its own noise. An item without reviews has the mean of all, and is as unsure as items differ.
     """
     count = np.bincount(item, minlength=items)
-    if not len(item):
-        return Opinions(count, np.zeros(items), np.full(items, np.inf))
+    if len(item) < 2:  # one review tells nothing of how reviews differ
+        return Opinions(count, np.full(items, rating.mean() if len(item) else 0.0), np.full(items, np.inf))
     level = float(rating.mean())
     own = np.bincount(item, rating, items) / np.maximum(count, 1)
     freedom = len(item) - int((count > 0).sum())
@@ -120,8 +124,14 @@ def opinions(item: I64, rating: F64, noise: F64, items: int) -> Opinions:
     # Where no item has two reviews nothing tells its own spread: half of all that there is.
     within = float(((rating - own[item]) ** 2).sum() / freedom) if freedom > 0 else total / 2
     within = max(within, 1e-6 * max(total, 1e-6))
-    spread = float((count * (own - level) ** 2).sum()) - (int((count > 0).sum()) - 1) * within
-    between = max(spread / max(len(item) - float((count**2).sum()) / len(item), 1e-9), 1e-6 * within)
+    several = int((count > 0).sum())
+    if several < 2:
+        between = total or within  # one item tells nothing of how items differ
+    else:
+        size = len(item) - float((count**2).sum()) / len(item)
+        found = (float((count * (own - level) ** 2).sum()) - (several - 1) * within) / size
+        # By chance it is found to be nothing at all: what it may be within its own error is believed of it at least.
+        between = max(found, within * np.sqrt(2 * (several - 1)) / size)
     # ``within`` holds the noise of estimates already; a rating itself, beside estimates, is worth more.
     weight = 1 / np.maximum(within - float((noise**2).mean()) + noise**2, 0.05 * within)
     known = np.bincount(item, weight, items)

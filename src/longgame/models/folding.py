@@ -44,10 +44,7 @@ class Fold:
         return Fold(rotated, vectors.astype(np.float32), (unobserved * np.maximum(values, 0.0)).astype(np.float32))
 
     def solve(self, taken: csr_array, price: F32) -> F32:
-        """(n, D) solutions for rows ``taken`` (n, m) with their weights, at ``price`` (n,) above 0; zeros for empty rows.
-
-        A row's result, to the last bit, does not depend on the rows beside it.
-        """
+        """(n, D) solutions for rows ``taken`` (n, m) with their weights, at ``price`` (n,) above 0; zeros for empty rows."""
         from scipy.linalg.blas import ssyrk
         from scipy.linalg.lapack import sposv  # numpy's solve, for matrices that need not be positive, takes twice the time
 

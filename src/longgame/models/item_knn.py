@@ -134,7 +134,7 @@ class ItemKNN:
         }
 
     def load_state_dict(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        self._log, self._ordered = kept.from_arrays(state), bool(state["ordered"])
+        self._log, self._ordered = kept.from_arrays(state), bool(state.get("ordered", True))  # before, all did
         self._load(*(np.array(state[name]) for name in ("weight", "neighbour", "bounds", "tie")))
 
     def _load(self, weight: F32, neighbour: I64, bounds: I64, tie: F32) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,13 +67,13 @@ def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) ->
     known = of_workspace(ws)
     split = (wish.cut or Cut.of(known.log)).split(known.log, ws.settings.policy.seed)
     if not len(split.test):
-        newest = moment(int(known.log.at.max(initial=0)))
-        raise DataError(f"evaluate: the test is empty ({split.label}); the log's last event is of {newest}")
+        newest = f"last event is of {moment(int(known.log.at.max()))}" if len(known.log) else "has no events; import some"
+        raise DataError(f"evaluate: the test is empty ({split.label}); the log {newest}")
     bench = Bench(split, known.features, wish.k, folder=Path(ws.settings.data.folder) / "runs")
     configs = Configs.of(ws.settings, split.label)
     names = wish.models if wish.models is not None else everyone(split.before, say)
     wanted = [_entry(name, ws, wish, configs) for name in dict.fromkeys((*BASELINES, *names))]
-    if used := [entry.name for entry in wanted if configs.tuned.get(entry.name)]:
+    if used := [entry.name for entry in wanted if _tuned(entry.name, entry.config, configs)]:
         say(f"uses what `longgame tune` found for {', '.join(used)}; the others have their defaults")
     if wish.lift:
         wanted += [_lifted(entry) for entry in wanted if entry.name in names and entry.name not in TEXTUAL]
@@ -107,8 +108,14 @@ def everyone(log: Interactions, say: Say = lambda line: None) -> list[str]:
 
 def _entry(name: str, ws: Workspace, wish: Wish, configs: Configs) -> Entry:
     own = {"steps": ws.settings.policy.steps, "seed": ws.settings.policy.seed} if name == "sequence" else {}
-    title = f"{MODELS[name].title}, tuned" if configs.tuned.get(name) else MODELS[name].title
-    return Entry(name, name, title, configs.config(name, **own), wish.seeds, name in BASELINES)
+    config = configs.config(name, **own)
+    title = f"{MODELS[name].title}, tuned" if _tuned(name, config, configs) else MODELS[name].title
+    return Entry(name, name, title, config, wish.seeds, name in BASELINES)
+
+
+def _tuned(name: str, config: Any, configs: Configs) -> bool:
+    """Whether anything that was tuned is in the config, of a member too."""
+    return bool(configs.tuned.get(name) or getattr(config, "settings", None))
 
 
 def _lifted(entry: Entry) -> Entry:

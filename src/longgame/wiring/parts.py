@@ -85,7 +85,7 @@ def load_features(arrays: Arrays, about: Mapping[str, Any]) -> tuple[Reader, Fea
     return reader, Features(about["version"], tuple(ItemId(i) for i in about["ids"]), np.array(arrays["vectors"], np.float32))
 
 
-TEXTUAL = ("content", "ensemble", "popularity")
+TEXTUAL = ("content", "deepfm", "ensemble", "popularity")
 """Models that place new items by their texts themselves, and the one that is for users without a history."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from longgame.datasets.labelled import Aspects, Scored, aspects, scored
 from longgame.errors import DataError, MissingExtra
 from longgame.evaluation.language import Reading, classes, scores
 from longgame.language import MiniLM, VectorCache, WordVectors
-from longgame.language.asked import SEPARATOR, Asked
-from longgame.language.questions import ASPECT, SENTIMENT, Question
-from longgame.language.sentiment import vectors
+from longgame.language.asked import SEPARATOR, Answers, Asked
+from longgame.language.prompt import clean
+from longgame.language.questions import ASPECT, LIMIT, SENTIMENT, Question
 from longgame.language.smollm import WEIGHTS, SmolLM
 from longgame.protocols import LanguageModel
 from longgame.types import F32
@@ -30,14 +30,6 @@ class Section:
     rows: tuple[Reading, ...]
 
 
-@dataclass(frozen=True)
-class _Ways:
-    """How texts are read, and how fast that went."""
-
-    names: dict[str, Callable[[Sequence[str]], F32]]
-    rates: dict[str, float]
-
-
 def language(folder: Path, cache: VectorCache, say: Say = lambda line: None) -> list[Section]:
     """Every judged file in ``folder``: scored texts (id, number, text by tabs), and aspects (``…Train….seg``, ``…Test….seg``).
 
@@ -48,16 +40,15 @@ def language(folder: Path, cache: VectorCache, say: Say = lambda line: None) -> 
     files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
     out = []
     for path in files:
-        if path.suffix == ".txt" and (told := _scored(path)) is not None:
-            say(f"{path.name}: {len(told.texts):,} scored texts")
-            out.append(_scores(path.name, told, cache))
-    for train in (path for path in files if path.suffix == ".seg" and "Train" in path.name):
-        beside = train.name.split("Train")[0] + "Test"
-        tests = [path for path in files if path.suffix == ".seg" and path.name.startswith(beside)]
-        for test in tests:
-            own, other = aspects(train), aspects(test)
-            say(f"{train.name}, {test.name}: {len(own.texts):,} aspects to learn from, {len(other.texts):,} to be judged by")
-            out.append(_aspects(test.name, own, other, cache))
+        try:
+            if path.suffix == ".txt":
+                told = scored(path)
+                say(f"{path.name}: {len(told.texts):,} scored texts")
+                out.append(_scores(path.name, told, cache))
+            elif path.suffix == ".seg" and "Train" in path.name:
+                out += _tested(path, files, cache, say)
+        except DataError as error:
+            say(f"{path.name} is left out: {error}")
     if not out:
         raise DataError(
             f"{folder}: holds no judged texts; needs a .txt of id, number and text by tabs, or a …Train….seg and a …Test….seg"
@@ -65,37 +56,40 @@ def language(folder: Path, cache: VectorCache, say: Say = lambda line: None) -> 
     return out
 
 
-def _scored(path: Path) -> Scored | None:
-    """The file's texts, or None where it is of another form."""
-    try:
-        return scored(path)
-    except DataError:
-        return None
+def _tested(train: Path, files: Sequence[Path], cache: VectorCache, say: Say) -> list[Section]:
+    """The sections of one file to learn from. Raises DataError where there is nothing to be judged by."""
+    beside = train.name.split("Train")[0] + "Test"
+    tests = [path for path in files if path.suffix == ".seg" and path.name.startswith(beside)]
+    if not tests:
+        raise DataError(f"there is no {beside}….seg to be judged by beside it")
+    out = []
+    for test in tests:
+        own, other = aspects(train), aspects(test)
+        say(f"{train.name}, {test.name}: {len(own.texts):,} aspects to learn from, {len(other.texts):,} to be judged by")
+        out.append(_aspects(test.name, own, other, cache))
+    return out
 
 
 def _scores(title: str, told: Scored, cache: VectorCache) -> Section:
-    model = SmolLM()
-    rates: dict[str, float] = {}
-    ways = {}
-    for name, readers in _readers(model, SENTIMENT).items():
-        ways[name] = _timed(name, lambda readers=readers: vectors(readers, told.texts, cache, None), rates)  # type: ignore[misc] # the loop's own
-    prompts = [SENTIMENT.prompt(text) for text in told.texts]
+    model, rates = SmolLM(), dict[str, float]()
+    ways = {name: _read(name, readers, told.texts, cache, rates) for name, readers in _readers(model, SENTIMENT).items()}
     outright = "its answer outright"
-    odds = _timed(outright, lambda: model.choose(prompts, SENTIMENT.options), rates)
+    odds = _read(outright, (Answers(model, SENTIMENT),), told.texts, cache, rates)
     ways[outright] = (odds[:, :1] - odds[:, 1:]).astype(np.float32)
-    return Section(title, _rated(scores(ways, told.scores), rates, len(told.texts)))
+    return Section(title, _rated(scores(ways, told.scores), rates))
 
 
 def _aspects(title: str, train: Aspects, test: Aspects, cache: VectorCache) -> Section:
     model, rates = SmolLM(), dict[str, float]()
-    both = [[f"{t}{SEPARATOR}{a}" for t, a in zip(s.texts, s.aspects, strict=True)] for s in (train, test)]
-    asked = Asked(model, ASPECT)
-    own = {"asked": cache.embed(asked, both[0])}
-    other = {"asked": _timed("asked", lambda: cache.embed(asked, both[1]), rates)}
-    encoder = MiniLM()
-    plain = [[f"{a}: {t}" for t, a in zip(s.texts, s.aspects, strict=True)] for s in (train, test)]
-    own["MiniLM"], other["MiniLM"] = (cache.embed(encoder, texts) for texts in plain)
-    return Section(title, _rated(classes(own, train.label, other, test.label), rates, len(test.texts)))
+    own, other = {}, {}
+    for name, reader, form in (("asked", Asked(model, ASPECT), f"{{}}{SEPARATOR}{{}}"), ("MiniLM", MiniLM(), "{1}: {0}")):
+        sides = [
+            [form.format(clean(text, LIMIT), clean(aspect, LIMIT)) for text, aspect in zip(s.texts, s.aspects, strict=True)]
+            for s in (train, test)
+        ]
+        own[name] = cache.embed(reader, sides[0])
+        other[name] = _read(name, (reader,), sides[1], cache, rates, cleaned=True)
+    return Section(title, _rated(classes(own, train.label, other, test.label), rates))
 
 
 def _readers(model: SmolLM, question: Question) -> dict[str, tuple[LanguageModel, ...]]:
@@ -107,15 +101,26 @@ def _readers(model: SmolLM, question: Question) -> dict[str, tuple[LanguageModel
     return out
 
 
-def _timed(name: str, read: Callable[[], F32], rates: dict[str, float]) -> F32:
-    """What ``read`` gives; a rate is kept where it took long enough not to have come from the cache."""
-    begun = time.perf_counter()
-    out = read()
-    took = time.perf_counter() - begun
-    if took > len(out) / 20_000:  # what lies in the cache comes at more than that
-        rates[name] = len(out) / took
-    return out
+def _read(
+    name: str,
+    readers: Sequence[LanguageModel],
+    texts: Sequence[str],
+    cache: VectorCache,
+    rates: dict[str, float],
+    cleaned: bool = False,
+) -> F32:
+    """Their vectors side by side; where all of them were read now and none came from the cache, the rate is kept."""
+    told = texts if cleaned else [clean(text, LIMIT) for text in texts]
+    held: list[int] = []
+    begun, out = time.perf_counter(), []
+    for reader in readers:
+        known: list[int] = []
+        out.append(cache.embed(reader, told, lambda done, total, known=known: known.append(done)))  # type: ignore[misc] # the loop's own
+        held.append(known[0] if known else len(told))  # the first word is what the cache held
+    if not any(held):
+        rates[name] = len(told) / (time.perf_counter() - begun)
+    return np.concatenate(out, axis=1)
 
 
-def _rated(rows: Sequence[Reading], rates: dict[str, float], count: int) -> tuple[Reading, ...]:
+def _rated(rows: Sequence[Reading], rates: dict[str, float]) -> tuple[Reading, ...]:
     return tuple(Reading(row.name, row.figures, rates.get(row.name)) for row in rows)
