@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from longgame.commands.terminal import At, Share, Split, cut_of, places, say, say_json, say_table, settings_of
 
 if TYPE_CHECKING:
+    from longgame.evaluation.tuning import Metric
     from longgame.wiring.tuning import TuneReport
 
 
@@ -41,7 +42,9 @@ def tune(
     one_thread()
     about = {"models": names, "k": k, "metric": metric, "split": split}
     with workspace(settings) as ws, tracking(settings.track.to, Path(settings.data.folder), "tune", about) as tracked:
-        report = tuning.tune(ws, names, budget, held_out, k, metric, quiet, tracked)  # type: ignore[arg-type] # the metric is checked there
+        report = tuning.tune(
+            ws, names, budget, held_out, k, cast("Metric", metric), quiet, tracked
+        )  # it says what else there is
     if json:
         _say_json(report)
     else:

@@ -216,6 +216,7 @@ def unzip(file: Path, folder: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, target.open("wb") as out:
                     bound -= _copy(source, out, bound, file)
+    # NotImplementedError and RuntimeError are what zipfile raises for a compression it does not know and for a password.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise DataError(f"{file}: no whole zip archive ({error}); remove it and fetch it again") from None
 

@@ -91,14 +91,18 @@ class SmolLM:
             )
         return answers
 
+    def _tokens(self, prompts: Sequence[str]) -> list[list[int]]:
+        """What looks like a control token in a stranger's text is spelled out: it ends no turn."""
+        tokenizer = self._loaded[1]
+        return [tokenizer(text, split_special_tokens=True).input_ids[-TOKENS:] for text in prompts]
+
     def _read(self, prompts: Sequence[str], layers: Sequence[int]) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
         """Rows of like length and the states of their last token; what all prompts begin with is read once."""
         import torch
         from transformers import DynamicCache
 
-        network, tokenizer = self._loaded
-        # What looks like a control token in a stranger's text is spelled out: it ends no turn.
-        tokens = [tokenizer(text, split_special_tokens=True).input_ids[-TOKENS:] for text in prompts]
+        network = self._loaded[0]
+        tokens = self._tokens(prompts)
         shared = _shared(tokens)
         with torch.inference_mode():
             before = network.model(torch.tensor([tokens[0][:shared]])).past_key_values.layers if shared else ()

@@ -111,15 +111,18 @@ def _read(
 ) -> F32:
     """Their vectors side by side; where all of them were read now and none came from the cache, the rate is kept."""
     told = texts if cleaned else [clean(text, LIMIT) for text in texts]
-    held: list[int] = []
-    begun, out = time.perf_counter(), []
-    for reader in readers:
-        known: list[int] = []
-        out.append(cache.embed(reader, told, lambda done, total, known=known: known.append(done)))  # type: ignore[misc] # the loop's own
-        held.append(known[0] if known else len(told))  # the first word is what the cache held
-    if not any(held):
+    begun = time.perf_counter()
+    parts = [_counted(reader, told, cache) for reader in readers]
+    if not any(held for _, held in parts):
         rates[name] = len(told) / (time.perf_counter() - begun)
-    return np.concatenate(out, axis=1)
+    return np.concatenate([vectors for vectors, _ in parts], axis=1)
+
+
+def _counted(reader: LanguageModel, texts: Sequence[str], cache: VectorCache) -> tuple[F32, int]:
+    """Vectors, and how many of them the cache held."""
+    told: list[int] = []
+    vectors = cache.embed(reader, texts, lambda done, total: told.append(done))
+    return vectors, told[0] if told else len(texts)  # the first word is what the cache held
 
 
 def _rated(rows: Sequence[Reading], rates: dict[str, float]) -> tuple[Reading, ...]:
