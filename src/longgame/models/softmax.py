@@ -10,7 +10,6 @@ and Senécal (IEEE TNN 2008) with logQ correction, and without the bias of corre
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
@@ -49,13 +48,6 @@ def draw(target: I64, share: F64, size: int, rng: np.random.Generator) -> Draw:
     # Not among them: neither drawn nor the target of any of the M events.
     missed = np.log1p(-np.minimum(share[column], 1 - 1e-9)) * len(target) + np.log1p(-min(alike, 1 - 1e-12))
     return Draw(column, np.searchsorted(column, target), np.log(-np.expm1(missed)))
-
-
-@cache
-def fast() -> torch.dtype:
-    """bfloat16 where the processor multiplies in it, four times as fast; else float32."""
-    has = torch.cpu.get_capabilities()
-    return torch.bfloat16 if has.get("avx512_bf16") or has.get("amx_bf16") else torch.float32
 
 
 def backward(

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from longgame.models import MODELS
+from longgame.precision import Precision
 from longgame.types import Objective
 
 SOURCES = (*MODELS, "near", "fresh")
@@ -100,8 +101,9 @@ class Language(Section):
     model: Literal["minilm", "words", "hashing"] = "minilm"
     """minilm is a real sentence encoder (extra `language`), words the mean of static word vectors (extra `words`);
     hashing needs no download and knows only spelling."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """Of minilm: bfloat16 is three times as fast on processors that have it, and slow on others."""
+    precision: Precision = "auto"
+    """Of minilm: bfloat16 is three times as fast on processors that have it, and slow on others; auto sees which. Vectors
+    of the two differ a little, so each makes its own: say which where machines of both sorts are to share a data folder."""
     threads: Count = 1
     """Threads while reading; another busy process makes more than one slower than one."""
     width: Annotated[int, Field(ge=2)] = 64
