@@ -78,6 +78,7 @@ PRICE, BIAS_PRICE, IMPLIED_PRICE, PERIOD_PRICE, DRIFT_PRICE = 0.6, 0.1, 2.5, 4.0
 RATES = np.float32(0.05), np.float32(0.2)
 RARITY = np.array([0.5, 1.0, 0.25], np.float32)
 SCARCE = 1 / np.sqrt(2)
+TOLD = np.ones(2, np.bool_)
 
 
 @pytest.mark.parametrize("loop", [svd_descend, compiled(svd_descend)], ids=["as written", "compiled"])
@@ -104,8 +105,8 @@ def test_svd_steps_down_the_gradient_of_eq_5(loop):
 def test_svd_plus_plus_steps_down_the_gradient_of_eq_15(loop):
     held = [drawn(2, seed=1), drawn(3, seed=2), drawn(2, 4, seed=3), drawn(3, 4, seed=4), drawn(3, 4, seed=5)]
     bu, bi, p, q, y = (array.astype(np.float64) for array in held)
-    prices = np.float32(BIAS_PRICE), np.float32(PRICE), np.float32(IMPLIED_PRICE), RARITY
-    total = loop((*ONE, FRESH), ORDER, tuple(held), prices, RATES)
+    prices = np.float32(BIAS_PRICE), np.float32(PRICE), np.float32(IMPLIED_PRICE), RARITY, RARITY
+    total = loop((*ONE, TOLD, FRESH), ORDER, tuple(held), prices, RATES)
     says, heard, expected = SCARCE * (y[2] + y[0]), np.zeros(4), 0.0
     for i, r in ((2, ONE[3][0]), (0, ONE[3][1])):
         e = r - bu[1] - bi[i] - q[i] @ (p[1] + says)
@@ -133,8 +134,8 @@ def test_time_factors_step_down_the_gradient_of_their_sum(loop):
     dev, place, part = np.array([-0.8, 1.1], np.float32), np.array([4, 3]), np.array([0, 1])
     moment_rarity, period_rarity = np.array([1, 1, 1, 0.5, 0.7], np.float32), abs(drawn(3, 2, seed=10))
     prices = tuple(map(np.float32, (BIAS_PRICE, PRICE, IMPLIED_PRICE, PERIOD_PRICE, DRIFT_PRICE)))
-    rare = RARITY, moment_rarity, period_rarity
-    total = loop((*ONE, FRESH), (dev, place, part), ORDER, tuple(plain), tuple(timed), prices, rare, RATES)
+    rare = RARITY, RARITY, moment_rarity, period_rarity
+    total = loop((*ONE, TOLD, FRESH), (dev, place, part), ORDER, tuple(plain), tuple(timed), prices, rare, RATES)
     says, heard, expected = SCARCE * (y[2] + y[0]), np.zeros(4), 0.0
     for e_row, (i, r) in enumerate(((2, ONE[3][0]), (0, ONE[3][1]))):
         t, m, b = dev[e_row], place[e_row], part[e_row]
@@ -162,8 +163,8 @@ def test_a_rating_that_was_learned_from_moves_the_user_alone(loop, implied):
     held = [drawn(2, seed=1), drawn(3, seed=2), drawn(2, 4, seed=3), drawn(3, 4, seed=4)] + [drawn(3, 4, seed=5)] * implied
     before = [array.copy() for array in held]
     price = (np.float32(IMPLIED_PRICE),) * implied
-    prices = (np.float32(BIAS_PRICE), np.float32(PRICE), *price, RARITY)
-    loop((*ONE, np.array([False, False])), ORDER, tuple(held), prices, RATES)
+    prices = (np.float32(BIAS_PRICE), np.float32(PRICE), *price, *[RARITY] * (1 + implied))
+    loop((*ONE, *[TOLD] * implied, np.array([False, False])), ORDER, tuple(held), prices, RATES)
     moved = [not np.array_equal(a, b) for a, b in zip(held, before, strict=True)]
     assert moved == [True, False, True, False] + [False] * implied
     assert np.array_equal(held[2][0], before[2][0])  # and no other user

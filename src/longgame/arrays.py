@@ -5,6 +5,7 @@ The axis letters are those of ``types``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class Interactions:
     at: I64
     """(N,) microseconds since the epoch"""
     value: F32
-    """(N,)"""
+    """(N,) NaN: took it, and what it was worth to him is not known"""
 
     def __post_init__(self) -> None:
         check({}, ("item", self.item, "N"), ("at", self.at, "N"), ("value", self.value, "N"))
@@ -81,12 +82,15 @@ class Interactions:
         return Interactions(self.users, self.items, offsets, self.item[keep], self.at[keep], self.value[keep])
 
     @staticmethod
-    def of(events: Iterable[Event], items: Sequence[ItemId]) -> Interactions:
-        """Columns of ``events``; events whose item is not in ``items`` are left out."""
+    def of(events: Iterable[Event], items: Sequence[ItemId], valued: str | None = None) -> Interactions:
+        """Columns of ``events``; events whose item is not in ``items`` are left out.
+
+        ``valued``: the kind of event that has a value, others get NaN; None: all have.
+        """
         index = {item: row for row, item in enumerate(items)}
         people: dict[UserId, int] = {}
         rows = [
-            (people.setdefault(e.user, len(people)), microseconds(e.at), e.id, index[e.item], e.value)
+            (people.setdefault(e.user, len(people)), microseconds(e.at), e.id, index[e.item], _worth(e, valued))
             for e in events
             if e.item in index
         ]
@@ -100,6 +104,10 @@ class Interactions:
             np.array([r[1] for r in rows], np.int64),
             np.array([r[4] for r in rows], np.float32),
         )
+
+
+def _worth(event: Event, valued: str | None) -> float:
+    return event.value if valued in (None, event.kind) else math.nan
 
 
 @dataclass(frozen=True)

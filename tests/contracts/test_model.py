@@ -60,7 +60,7 @@ MAKERS: dict[str, Callable[[], Model]] = {
     "sequence": sequence,
     "sequence without refit": lambda: sequence(refit=False),
     "sequence of augmented histories": lambda: sequence(augment=("crop", "mask", "reorder", "substitute"), strength=0.5),
-    "sequence of gated blocks and drawn negatives": lambda: sequence(gated=True, negatives=4),
+    "sequence of gated blocks and drawn negatives": lambda: sequence(gated=True, negatives=2),
     "sequence with its texts apart": lambda: sequence(joint="subspace", text_width=2),
     "sequence taught more": lambda: sequence(contrast=0.1, pretrain=1, unlabelled=0.5, adversary=0.3),
     "lightgcn": small("lightgcn", width=4, epochs=4, batch=7),

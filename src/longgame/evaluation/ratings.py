@@ -21,7 +21,7 @@ from longgame.errors import ConfigError, DataError
 from longgame.evaluation.intervals import Estimate
 from longgame.evaluation.splits import Split
 from longgame.models.kept import nothing
-from longgame.models.rating_fit import newest, then
+from longgame.models.rating_fit import labelled, newest, then
 from longgame.protocols import RatingModel
 from longgame.rng import derive
 from longgame.shapes import check
@@ -115,7 +115,8 @@ class Biases:
         self._item, self._user = np.zeros(0), np.zeros(0)
 
     def fit(self, log: Interactions, features: F32) -> None:
-        self._log, value, user = log, log.value.astype(np.float64), log.user
+        self._log, log = log, log.select(labelled(log))
+        value, user = log.value.astype(np.float64), log.user
         self._mean, self._range = 0.0, (0.0, 0.0)
         self._item, self._user = np.zeros(len(log.items)), np.zeros(len(log.users))
         if not len(log):
@@ -144,10 +145,14 @@ def _damped(left: F64, owner: I64, count: int, damping: float) -> F64:
 
 
 def rated(log: Interactions) -> Interactions:
-    """One rating of each user and item, the newest. Raises DataError where there is nothing in the values to foretell."""
+    """One row of each user and item, the newest rating or, unlabelled, what was taken and not rated.
+
+    Raises DataError where there is nothing in the values to foretell.
+    """
     log = newest(log)
-    if len(np.unique(log.value)) < 2:
-        what = f"all {len(log):,} have the value {log.value[0]:g}" if len(log) else "there are none"
+    value = log.value[labelled(log)]
+    if len(np.unique(value)) < 2:
+        what = f"all {len(value):,} have the value {value[0]:g}" if len(value) else "there are none"
         raise DataError(
             f"ratings: needs events with values that differ, got a log where {what}; import ratings with --map value"
         )
@@ -157,22 +162,27 @@ def rated(log: Interactions) -> Interactions:
 def folds(log: Interactions, count: int = 5, seed: int = 0) -> list[Fold]:
     """Ratings dealt to ``count`` parts at random, sizes alike; each part is the test once. As :func:`rated` raises.
 
+    What is unlabelled is learned from in every fold.
+
     Raises ConfigError for fewer than two parts or more than there are ratings.
     """
     log = rated(log)
-    if not 2 <= count <= len(log):
-        raise ConfigError(f"folds: must be 2 or more and at most the {len(log):,} ratings, got {count}")
-    part = np.empty(len(log), np.int64)
-    part[derive(seed, "folds").permutation(len(log))] = np.arange(len(log)) % count
+    rows = np.flatnonzero(labelled(log))
+    if not 2 <= count <= len(rows):
+        raise ConfigError(f"folds: must be 2 or more and at most the {len(rows):,} ratings, got {count}")
+    part = np.full(len(log), -1, np.int64)
+    part[rows[derive(seed, "folds").permutation(len(rows))]] = np.arange(len(rows)) % count
     return [Fold(log.select(part != number), log.select(part == number)) for number in range(count)]
 
 
 def in_time(split: Split) -> list[Fold]:
     """A split as one fold: validation is learned from too. Raises DataError where either side holds no ratings."""
     rated(split.before)
-    if not len(split.test):
+    test = newest(split.test)
+    test = test.select(labelled(test))
+    if not len(test):
         raise DataError(f"ratings: nothing is held out ({split.label}); move the bound, or take folds")
-    return [Fold(newest(split.before), newest(split.test))]
+    return [Fold(newest(split.before), test)]
 
 
 def judge(

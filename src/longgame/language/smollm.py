@@ -135,9 +135,7 @@ class SmolLM:
         folder, dtype = str(Path(found.origin).parent), number(self._precision)
         with redirect_stderr(StringIO()):  # two bars of progress
             tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE, local_files_only=True)
-            network: Any = AutoModelForCausalLM.from_pretrained(
-                folder, gguf_file=_FILE, local_files_only=True, dtype=dtype
-            )
+            network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, local_files_only=True, dtype=dtype)
         return network.eval(), tokenizer
 
 

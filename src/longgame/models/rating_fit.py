@@ -1,5 +1,8 @@
 """What the rating predictors share: one rating a pair, a scale, how long to train, and how to learn on.
 
+A pair whose value is NaN is *unlabelled*: the user took the item, and no rating of it is known. A model that learns from who
+took what reads such pairs (``implied``), others leave them out; nobody's error counts them.
+
 Not in here: what a rating is made of. That is each model's own file, as a :class:`Trainer`.
 
 ``stopping.fit`` judges a model by its ranking of held-out events; here it is judged by its error on held-out ratings.
@@ -41,6 +44,7 @@ class Scale:
 
     @staticmethod
     def of(value: F32) -> Scale:
+        value = value[~np.isnan(value)]
         if not len(value):
             return Scale()
         spread = float(value.std(dtype=np.float64))
@@ -75,10 +79,12 @@ class Visit:
 class Trainer(Protocol):
     """Weights under training on one log, and the rater that they are so far. All in the units of the scale."""
 
+    log: Interactions
     weights: Weights
 
     def run(self, visit: Visit, pace: float) -> float:
-        """One pass, at this share of the learning rates -> the sum of the squared errors, each before its step."""
+        """One pass, at this share of the learning rates -> the sum of the squared errors, each before its step; rows without
+        a rating have none."""
 
     def predict(self, user: I64, item: I64, at: I64 | None) -> F64:
         """(n,) positions, -1 for unknown ones -> (n,), rated at the moments ``at`` or else as things stood last."""
@@ -125,27 +131,32 @@ class RatingFit(Generic[T]):
     """A trainer, its log and its scale, from the first fit through updates and checkpoints.
 
     ``make`` makes a trainer of a log of one rating a pair, a scale, and the weights of an earlier, shorter log or None.
+    ``implied``: whether it reads pairs without a rating; else they are left out.
     """
 
     def __init__(
-        self, make: Callable[[Interactions, Scale, Weights | None], T], schedule: Schedule, watch: Watch
+        self, make: Callable[[Interactions, Scale, Weights | None], T], schedule: Schedule, watch: Watch, implied: bool
     ) -> None:  # fmt: skip
-        self._make, self._schedule, self._watch = make, schedule, watch
+        self._make, self._schedule, self._watch, self._implied = make, schedule, watch, implied
         self._put(kept.nothing(), Scale(), None)
 
     def _put(self, log: Interactions, scale: Scale, weights: Weights | None) -> None:
         self.log, self.scale, self.trainer = log, scale, self._make(log, scale, weights)
 
+    def _read(self, log: Interactions) -> Interactions:
+        log = newest(log)
+        return log if self._implied else log.select(labelled(log))
+
     def fit(self, log: Interactions) -> None:
-        schedule, log = self._schedule, newest(log)
-        passes, first = schedule.passes, 0
+        schedule, log = self._schedule, self._read(log)
+        passes, first, told = schedule.passes, 0, labelled(log)
         if schedule.patience:
-            held = derive(schedule.seed, "ratings held out").random(len(log)) < _HELD_OUT
-            if held.any() and not held.all():
+            held = told & (derive(schedule.seed, "ratings held out").random(len(log)) < _HELD_OUT)
+            if held.any() and (told & ~held).any():
                 passes, first = self._search(log.select(~held), log.select(held))
         self._put(log, Scale.of(log.value), None)
         visit = everybody(log)
-        for number in range(passes if len(log) else 0):
+        for number in range(passes if told.any() else 0):
             self._watch(first + number, {"refit loss" if first else "loss": self._pass(self.trainer, visit, number)})
 
     def _search(self, log: Interactions, held: Interactions) -> tuple[int, int]:
@@ -167,7 +178,7 @@ class RatingFit(Generic[T]):
     def _pass(self, trainer: T, visit: Visit, number: int) -> float:
         """The mean squared error of pass ``number`` of a fit."""
         rng = derive(self._schedule.seed, "ratings", "pass", str(number))
-        return trainer.run(shuffled(visit, rng), self._schedule.decay**number) / len(visit.row)
+        return trainer.run(shuffled(visit, rng), self._schedule.decay**number) / int(labelled(trainer.log)[visit.row].sum())
 
     def update(self, more: Interactions) -> None:
         """As ``protocols.Incremental``: a few passes over the users in ``more``.
@@ -176,7 +187,7 @@ class RatingFit(Generic[T]):
         unknown gets a place after the others.
         """
         schedule = self._schedule
-        log, fresh = then(self.log, newest(more))
+        log, fresh = then(self.log, self._read(more))
         self._put(log, self._widened(log), self.trainer.weights)
         met = np.unique(log.user[fresh])
         visit = of_users(log, met, fresh)
@@ -186,10 +197,10 @@ class RatingFit(Generic[T]):
 
     def _widened(self, log: Interactions) -> Scale:
         """Units stay what they were, the range grows."""
-        if not len(self.log):
-            return Scale.of(log.value)
-        low, high = min(self.scale.low, float(log.value.min())), max(self.scale.high, float(log.value.max()))
-        return Scale(self.scale.mean, self.scale.deviation, low, high)
+        now = Scale.of(log.value)
+        if not labelled(self.log).any():
+            return now
+        return Scale(self.scale.mean, self.scale.deviation, min(self.scale.low, now.low), max(self.scale.high, now.high))
 
     def rate(self, users: I64, items: I64, at: I64 | None = None) -> F32:
         """As ``protocols.RatingModel.rate``, at the moments ``at`` (n,) if given."""
@@ -216,9 +227,13 @@ class RatedModel:
     """A model that is a :class:`RatingFit`. How it ranks, ``score``, is told by those who derive from it."""
 
     def __init__(
-        self, make: Callable[[Interactions, Scale, Weights | None], Trainer], schedule: Schedule, watch: Watch
-    ) -> None:  # fmt: skip
-        self._fit = RatingFit(make, schedule, watch)
+        self,
+        make: Callable[[Interactions, Scale, Weights | None], Trainer],
+        schedule: Schedule,
+        watch: Watch,
+        implied: bool = True,
+    ) -> None:
+        self._fit = RatingFit(make, schedule, watch, implied)
 
     def fit(self, log: Interactions, features: F32) -> None:
         self._fit.fit(log)
@@ -238,15 +253,22 @@ class RatedModel:
         self._fit.load_state_dict(state)
 
 
+def labelled(log: Interactions) -> Bool:
+    """(N,) whether a row has a rating."""
+    out: Bool = ~np.isnan(log.value)
+    return out
+
+
 def newest(log: Interactions) -> Interactions:
-    """One row of each user and item, the last one; the order of the rows is kept."""
-    return log.select(_last(log.user * len(log.items) + log.item))
+    """One row of each user and item, the last one with a rating or else the last one; the order of the rows is kept."""
+    return log.select(_last(log.user * len(log.items) + log.item, labelled(log)))
 
 
-def _last(code: I64) -> Bool:
-    """(n,) True where no later entry equals this one."""
+def _last(code: I64, told: Bool) -> Bool:
+    """(n,) one True for each number in ``code``: at its last place of those that are ``told``, or of all where none is."""
     out = np.zeros(len(code), np.bool_)
-    out[len(code) - 1 - np.unique(code[::-1], return_index=True)[1]] = True
+    rank = np.lexsort((np.arange(len(code)), told, code))  # of each number the one wanted comes last
+    out[rank[np.append(np.diff(code[rank]) != 0, True)] if len(code) else rank] = True
     return out
 
 
@@ -262,7 +284,7 @@ def then(log: Interactions, more: Interactions) -> tuple[Interactions, Bool]:
     item, at = np.concatenate([log.item, more.item]), np.concatenate([log.at, more.at])
     value, fresh = np.concatenate([log.value, more.value]), np.arange(len(item)) >= len(log)
     order = np.lexsort((at, user))
-    keep = _last((user * len(both.items) + item)[order])
+    keep = _last((user * len(both.items) + item)[order], ~np.isnan(value[order]))
     out = Interactions(both.users, both.items, both.offsets, item[order], at[order], value[order])
     return out.select(keep), fresh[order][keep]
 
@@ -300,9 +322,9 @@ def drawn(log: Interactions, width: int, rng: np.random.Generator) -> tuple[F32,
     return users, items
 
 
-def rarity(log: Interactions) -> F32:
-    """(I,) one over the square root of how many rated it, 1 for nobody."""
-    count = np.bincount(log.item, minlength=len(log.items))
+def rarity(log: Interactions, of: Bool) -> F32:
+    """(I,) one over the square root of how many of the rows ``of`` (N,) an item has, 1 for none."""
+    count = np.bincount(log.item[of], minlength=len(log.items))
     out: F32 = (1 / np.sqrt(np.maximum(count, 1))).astype(np.float32)
     return out
 

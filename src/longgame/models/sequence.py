@@ -7,8 +7,8 @@ text, projected, and a residual learned from its own events (``item_vectors``). 
 zero, is scored at once by its text. Such items are no negatives in training: that nobody took them yet says nothing
 against them.
 
-The softmax is over the whole catalogue or over a draw that stands for it (``softmax``); blocks may be gated as in eSASRec
-(Tikhonovich et al., "eSASRec: Enhancing Transformer-based Recommendations in a Modular Fashion", RecSys 2025).
+The softmax is over a small catalogue, or over a draw that stands for a large one (``softmax``); blocks may be gated as in
+eSASRec (Tikhonovich et al., "eSASRec: Enhancing Transformer-based Recommendations in a Modular Fashion", RecSys 2025).
 
 For little data and noisy data there are options, all off: augmented inputs (``augment``), contrast and agreement with the
 mean of the weights (``lessons``), and item vectors pushed where the loss rises fastest, as in APR (He et al., SIGIR 2018).
@@ -67,8 +67,9 @@ class SequenceConfig:
     """Share of items whose residual is left out at a training step, in [0, 1). More helps items without events."""
     gated: bool = False
     """Gates on both branches of a block, and a gated feed-forward layer: the blocks of eSASRec (``networks.Block``)."""
-    negatives: int = 0
-    """Items drawn for each training step that stand for the catalogue in the softmax (``softmax``). 0: the whole catalogue."""
+    negatives: int = 1500
+    """Items drawn for each training step that stand for the catalogue in the softmax (``softmax``), where it has more than
+    twice as many with events. 0: always the whole catalogue."""
     learning_rate: float = 2e-3
     """Of Adam, above 0."""
     weight_decay: float = 0.3
@@ -255,6 +256,7 @@ class _Trainer:
         self.descent = Descent(parts, config.learning_rate, config.weight_decay, config.average)
         self.sequences = sequences(log)
         self.batch = config.batch or batch_size(self.sequences, config.steps)
+        self.negatives = config.negatives if 2 * config.negatives < len(self.active) else 0
 
     def epoch(self, number: int) -> float:
         """One pass over the log -> the mean loss. What it draws depends on the seed and ``number`` only."""
@@ -316,7 +318,7 @@ class _Trainer:
         told = torch.from_numpy(target >= 0)
         wanted = reader.steps(before)[told] @ reader.network.item.weight
         appeal, column = reader.network.appeal(reader.items)[:, 0], self.column[target[target >= 0]]
-        return next_item(wanted, reader.items, appeal, column, self.share, self.config.negatives, rng, weight)
+        return next_item(wanted, reader.items, appeal, column, self.share, self.negatives, rng, weight)
 
     def _lessons(self, rows: I64, number: int, rng: np.random.Generator) -> None:
         """Adds the gradient of what (B, T) windows teach without a label."""

@@ -31,6 +31,7 @@ from longgame.models.rating_fit import (
     Weights,
     checked,
     drawn,
+    labelled,
     longer,
     pick,
     ranked_bias,
@@ -89,7 +90,7 @@ class Svd(RatedModel):
 
     def __init__(self, config: SvdConfig | None = None, watch: Watch = unwatched) -> None:
         self.config = config or SvdConfig()
-        super().__init__(partial(_Trainer, self.config), self.config, watch)
+        super().__init__(partial(_Trainer, self.config), self.config, watch, implied=False)
 
     def score(self, histories: I64) -> F32:
         log, weights = self._fit.log, self._fit.trainer.weights
@@ -114,7 +115,7 @@ class _Trainer:
     """``weights``: "user bias" (U,), "item bias" (I,), "users" (U, D) and "items" (I, D)."""
 
     def __init__(self, config: SvdConfig, log: Interactions, scale: Scale, weights: Weights | None) -> None:
-        self._config, self._log, self._value, self._rarity = config, log, scale.inward(log.value), rarity(log)
+        self._config, self.log, self._value, self._rarity = config, log, scale.inward(log.value), rarity(log, labelled(log))
         counts = {"user bias": len(log.users), "item bias": len(log.items), "users": len(log.users), "items": len(log.items)}
         if weights is None:
             users, items = drawn(log, config.width, derive(config.seed, "svd"))
@@ -125,7 +126,7 @@ class _Trainer:
 
     def run(self, visit: Visit, pace: float) -> float:
         config, w = self._config, self.weights
-        rows = visit.user, visit.bounds, self._log.item[visit.row], self._value[visit.row], visit.fresh
+        rows = visit.user, visit.bounds, self.log.item[visit.row], self._value[visit.row], visit.fresh
         prices = np.float32(config.bias_penalty), np.float32(config.penalty), self._rarity
         rates = np.float32(pace * config.bias_rate), np.float32(pace * config.rate)
         weights = w["user bias"], w["item bias"], w["users"], w["items"]
@@ -133,9 +134,9 @@ class _Trainer:
 
     def predict(self, user: I64, item: I64, at: I64 | None) -> F64:
         w = self.weights
-        vectors, bias, strange = pick(w["users"], user), pick(w["user bias"], user), ~rated(self._log, user)
+        vectors, bias, strange = pick(w["users"], user), pick(w["user bias"], user), ~rated(self.log, user)
         if strange.any():
-            vectors[strange], bias[strange] = usual(self._log, w["users"]), usual(self._log, w["user bias"])
+            vectors[strange], bias[strange] = usual(self.log, w["users"]), usual(self.log, w["user bias"])
         out: F64 = np.einsum("nd,nd->n", vectors, pick(w["items"], item), dtype=np.float64)
         return out + bias + pick(w["item bias"], item)
 

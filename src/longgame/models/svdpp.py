@@ -4,12 +4,12 @@ Koren: "Factorization Meets the Neighborhood: a Multifaceted Collaborative Filte
 
     r_ui = mu + b_u + b_i + q_i . (p_u + |N(u)|^-1/2 sum over j in N(u) of y_j),
 
-with N(u) the items that u rated in the log that is learned from, and nothing else: the paper's N(u) also has the pairs
-that it is judged on. Beyond the paper: a price counts one over the square root of the ratings that its owner has ("frequency
-regularisation" in MyMediaLite, Gantner et al., RecSys 2011); users come one after the other, so that the sum over N(u)
-is made once a user, and the y are moved once he is through, by what all of his ratings said (the paper does both at
-each rating, at a cost of ratings times items a user); the learning rates fall each pass; the number of passes is found
-on ratings held out of those given; values are standardised first.
+with N(u) the items that u has in the log that is learned from, rated or *unlabelled* (taken, and no rating of it is known),
+and nothing else: the paper's N(u) also has the pairs that it is judged on. Beyond the paper: a price counts one over the
+square root of the ratings that its owner has ("frequency regularisation" in MyMediaLite, Gantner et al., RecSys 2011); users
+come one after the other, so that the sum over N(u) is made once a user, and the y are moved once he is through, by what all
+of his ratings said (the paper does both at each rating, at a cost of ratings times items a user); the learning rates fall
+each pass; the number of passes is found on ratings held out of those given; values are standardised first.
 
 As a ranker it takes the user's bias and p_u for nothing: that is what the model says of somebody of whom is known what
 he took, and nothing else.
@@ -26,7 +26,7 @@ import numpy as np
 from longgame.arrays import Interactions
 from longgame.models.compiled import compiled
 from longgame.models.implied import add_implied, ranked
-from longgame.models.rating_fit import RatedModel, Scale, Visit, Weights, checked, drawn, longer, pick, rarity
+from longgame.models.rating_fit import RatedModel, Scale, Visit, Weights, checked, drawn, labelled, longer, pick, rarity
 from longgame.models.space import OneOf, Real, Space
 from longgame.models.stopping import Watch, unwatched
 from longgame.rng import derive
@@ -95,7 +95,9 @@ class _Trainer:
     """``weights``: "user bias" (U,), "item bias" (I,), "users" p (U, D), "items" q (I, D) and "implied" y (I, D)."""
 
     def __init__(self, config: SvdPlusPlusConfig, log: Interactions, scale: Scale, weights: Weights | None) -> None:
-        self._config, self._log, self._value, self._rarity = config, log, scale.inward(log.value), rarity(log)
+        self._config, self.log, self._told, everyone = config, log, labelled(log), np.ones(len(log), np.bool_)
+        self._value = scale.inward(np.where(self._told, log.value, 0))
+        self._rarity, self._implied_rarity = rarity(log, self._told), rarity(log, everyone)
         people, things = len(log.users), len(log.items)
         counts = {"user bias": people, "item bias": things, "users": people, "items": things, "implied": things}
         if weights is None:
@@ -108,38 +110,44 @@ class _Trainer:
 
     def run(self, visit: Visit, pace: float) -> float:
         config, w = self._config, self.weights
-        rows = visit.user, visit.bounds, self._log.item[visit.row], self._value[visit.row], visit.fresh
+        row = visit.row
+        rows = visit.user, visit.bounds, self.log.item[row], self._value[row], self._told[row], visit.fresh
         scalars = np.float32(config.bias_penalty), np.float32(config.penalty), np.float32(config.implied_penalty)
         rates = np.float32(pace * config.bias_rate), np.float32(pace * config.rate)
         weights = w["user bias"], w["item bias"], w["users"], w["items"], w["implied"]
-        return float(compiled(_descend)(rows, (visit.turn, visit.draw), weights, (*scalars, self._rarity), rates))
+        return float(
+            compiled(_descend)(rows, (visit.turn, visit.draw), weights, (*scalars, self._rarity, self._implied_rarity), rates)
+        )
 
     def predict(self, user: I64, item: I64, at: I64 | None) -> F64:
         w = self.weights
         vectors, bias = pick(w["users"], user), pick(w["user bias"], user)
-        add_implied(self._log, w, user, vectors, bias)
+        add_implied(self.log, w, user, vectors, bias)
         out: F64 = np.einsum("nd,nd->n", vectors, pick(w["items"], item), dtype=np.float64)
         return out + bias + pick(w["item bias"], item)
 
 
 def _descend(rows: Any, order: Any, weights: Any, prices: Any, rates: Any) -> float:  # pragma: no cover - compiled
     """Steps down the gradient, rating by rating, user by user -> the sum of the squared errors."""
-    person, bounds, item, value, fresh = rows
+    person, bounds, item, value, told, fresh = rows
     turn, draw = order
     user_bias, item_bias, users, items, implied = weights
-    bias_price, price, implied_price, rarity = prices
+    bias_price, price, implied_price, rarity, implied_rarity = prices
     bias_rate, rate = rates
     total, width = 0.0, users.shape[1]
     says, heard = np.empty(width, np.float32), np.empty(width, np.float32)
     for number in turn:
         low, high = bounds[number], bounds[number + 1]
-        who, scarce = person[number], np.float32(1.0) / np.sqrt(np.float32(high - low))
+        who, share = person[number], np.float32(1.0) / np.sqrt(np.float32(high - low))
+        scarce = np.float32(1.0) / np.sqrt(np.float32(max(told[low:high].sum(), 1)))
         p = users[who]
         says[:], heard[:] = 0.0, 0.0
         for e in range(low, high):
             for d in range(width):
-                says[d] += scarce * implied[item[e], d]
+                says[d] += share * implied[item[e], d]
         for e in low + np.argsort(draw[low:high]):
+            if not told[e]:
+                continue
             i = item[e]
             q = items[i]
             wrong = value[e] - user_bias[who] - item_bias[i]
@@ -159,5 +167,5 @@ def _descend(rows: Any, order: Any, weights: Any, prices: Any, rates: Any) -> fl
             for e in range(low, high):
                 for d in range(width):
                     y = implied[item[e], d]
-                    implied[item[e], d] += rate * (scarce * heard[d] - implied_price * rarity[item[e]] * y)
+                    implied[item[e], d] += rate * (share * heard[d] - implied_price * implied_rarity[item[e]] * y)
     return total

@@ -27,7 +27,7 @@ from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.models.compiled import compiled
 from longgame.models.implied import add_implied, ranked
-from longgame.models.rating_fit import RatedModel, Scale, Visit, Weights, checked, drawn, longer, pick, rarity, rated
+from longgame.models.rating_fit import RatedModel, Scale, Visit, Weights, checked, drawn, labelled, longer, pick, rarity, rated
 from longgame.models.space import OneOf, Real, Space
 from longgame.models.stopping import Watch, unwatched
 from longgame.rng import derive
@@ -118,7 +118,9 @@ class _Trainer:
     "codes" (M,); "periods" (I, P) with the "edges" (P-1,) between them; "middle" t_u (U,). Times in microseconds."""
 
     def __init__(self, config: TimeFactorsConfig, log: Interactions, scale: Scale, weights: Weights | None) -> None:
-        self._config, self._log, self._value, self._rarity = config, log, scale.inward(log.value), rarity(log)
+        self._config, self.log, self._told, everyone = config, log, labelled(log), np.ones(len(log), np.bool_)
+        self._value = scale.inward(np.where(self._told, log.value, 0))
+        self._rarity, self._implied_rarity = rarity(log, self._told), rarity(log, everyone)
         self.weights = _start(config, log) if weights is None else _grown(weights, log, self._codes(log.user, log.at))
         if weights is None:
             codes = np.unique(self._codes(log.user, log.at))
@@ -143,10 +145,10 @@ class _Trainer:
 
     def run(self, visit: Visit, pace: float) -> float:
         config, w, row = self._config, self.weights, visit.row
-        rows = visit.user, visit.bounds, self._log.item[row], self._value[row], visit.fresh
+        rows = visit.user, visit.bounds, self.log.item[row], self._value[row], self._told[row], visit.fresh
         times = self._dev[row], self._place[row], self._period[row]
         prices = config.bias_penalty, config.penalty, config.implied_penalty, config.period_penalty, config.drift_penalty
-        rare = self._rarity, self._moment_rarity, self._period_rarity
+        rare = self._rarity, self._implied_rarity, self._moment_rarity, self._period_rarity
         rates = np.float32(pace * config.bias_rate), np.float32(pace * config.rate)
         plain = w["user bias"], w["item bias"], w["users"], w["items"], w["implied"]
         timed = w["drift"], w["factor drift"], w["moments"], w["periods"]
@@ -154,7 +156,7 @@ class _Trainer:
         return float(compiled(_descend)(rows, times, order, plain, timed, tuple(map(np.float32, prices)), rare, rates))
 
     def predict(self, user: I64, item: I64, at: I64 | None) -> F64:
-        log, w = self._log, self.weights
+        log, w = self.log, self.weights
         known = rated(log, user)  # others have no first and no last moment
         first, last = np.zeros(len(user), np.int64), np.full(len(user), log.at.max(initial=0))
         first[known], last[known] = log.at[log.offsets[user[known]]], log.at[log.offsets[user[known] + 1] - 1]
@@ -214,25 +216,28 @@ def _descend(
     rows: Any, times: Any, order: Any, plain: Any, timed: Any, prices: Any, rare: Any, rates: Any
 ) -> float:  # pragma: no cover - compiled
     """Steps down the gradient, rating by rating, user by user -> the sum of the squared errors."""
-    person, bounds, item, value, fresh = rows
+    person, bounds, item, value, told, fresh = rows
     dev, place, period = times
     turn, draw = order
     user_bias, item_bias, users, items, implied = plain
     drift, factor_drift, moments, periods = timed
     bias_price, price, implied_price, period_price, drift_price = prices
-    rarity, moment_rarity, period_rarity = rare
+    rarity, implied_rarity, moment_rarity, period_rarity = rare
     bias_rate, rate = rates
     total, width = 0.0, users.shape[1]
     says, heard, whole = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     for number in turn:
         low, high = bounds[number], bounds[number + 1]
-        who, scarce = person[number], np.float32(1.0) / np.sqrt(np.float32(high - low))
+        who, share = person[number], np.float32(1.0) / np.sqrt(np.float32(high - low))
+        scarce = np.float32(1.0) / np.sqrt(np.float32(max(told[low:high].sum(), 1)))
         p, a = users[who], factor_drift[who]
         says[:], heard[:] = 0.0, 0.0
         for e in range(low, high):
             for d in range(width):
-                says[d] += scarce * implied[item[e], d]
+                says[d] += share * implied[item[e], d]
         for e in low + np.argsort(draw[low:high]):
+            if not told[e]:
+                continue
             i, t, m, b = item[e], dev[e], place[e], period[e]
             q = items[i]
             wrong = value[e] - user_bias[who] - t * drift[who] - moments[m] - item_bias[i] - periods[i, b]
@@ -257,5 +262,5 @@ def _descend(
             for e in range(low, high):
                 for d in range(width):
                     y = implied[item[e], d]
-                    implied[item[e], d] += rate * (scarce * heard[d] - implied_price * rarity[item[e]] * y)
+                    implied[item[e], d] += rate * (share * heard[d] - implied_price * implied_rarity[item[e]] * y)
     return total

@@ -70,11 +70,11 @@ def _made(name: str, config: Any) -> Rater:
 
 
 def _rated(ws: Workspace, kind: str | None) -> Interactions:
-    """The events that are ratings, over the whole catalogue."""
+    """All events over the whole catalogue; those that are no ratings are unlabelled: what was taken, without a value."""
     items = tuple(item.id for item in ws.store.items())
     events = list(ws.events())
     wanted = kind_of(Counter(event.kind for event in events), kind)
-    return Interactions.of((event for event in events if event.kind == wanted), items)
+    return Interactions.of(events, items, wanted)
 
 
 def kind_of(count: Counter[str], said: str | None = None) -> str:
