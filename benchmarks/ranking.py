@@ -29,7 +29,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ import numpy as np
 from longgame.arrays import Interactions
 from longgame.errors import LonggameError
 from longgame.evaluation.compare import BASELINES, About, compare
+from longgame.evaluation.intervals import Estimate, crossed_ratio
 from longgame.evaluation.report import markdown, page
 from longgame.evaluation.runs import Bench, Entry, Run, Runs, Workers, run_all
 from longgame.evaluation.splits import Cut, Split, without_items
@@ -46,7 +47,8 @@ from longgame.evaluation.table import RankingTable
 from longgame.evaluation.tuning import Budget, Task, Tuned, tune_all
 from longgame.language import VectorCache
 from longgame.models import MODELS, unfit
-from longgame.types import I64
+from longgame.rng import derive
+from longgame.types import F64, I64, Bool
 from longgame.wiring.configs import Configs, plain
 from longgame.wiring.reading import Known, read
 from longgame.wiring.workspace import one_thread
@@ -199,17 +201,28 @@ def cold(plan: Plan, wanted: Sequence[Entry], share: float = 0.1) -> None:
     runs = fitted(plan, bench, some)
     table = compare(bench, some, runs, about(plan.known))
     ratios = {name: ratio(found, new) for name, found in runs.items() if not isinstance(found, LonggameError)}
-    written(table, plan.out, "cold", {"cold": ratios})
-    for name, (warm, fresh) in ratios.items():
-        print(f"  {name}: recall@{plan.k} of known items {warm:.4f}, of new ones {fresh:.4f}: {fresh / max(warm, 1e-9):.0%}")
+    figures = {name: {"known": warm, "new": fresh, "share": asdict(share)} for name, (warm, fresh, share) in ratios.items()}
+    written(table, plan.out, "cold", {"cold": figures})
+    lines = [f"| model | recall@{plan.k}, known items | new items | share | seeds |", "| --- | ---: | ---: | ---: | ---: |"]
+    for name, (warm, fresh, share_of) in ratios.items():
+        told = f"{share_of.value:.0%} [{share_of.low:.0%}, {share_of.high:.0%}]"
+        lines.append(f"| {name} | {warm:.4f} | {fresh:.4f} | {told} | {len(runs[name])} |")  # type: ignore[arg-type]
+    (plan.out / "cold.md").write_text("\n".join(lines) + "\n\n" + markdown(table), "utf-8")
+    print("\n".join(lines), flush=True)
 
 
-def ratio(runs: Sequence[Run], new: I64) -> tuple[float, float]:
-    """Recall of held-out events on known items and on new ones, all items being ranked together."""
-    parts = []
-    for fresh in (False, True):
-        parts.append(float(np.mean([run.result.found[np.isin(run.result.item, new) == fresh].mean() for run in runs])))
-    return parts[0], parts[1]
+def ratio(runs: Sequence[Run], new: I64) -> tuple[float, float, Estimate]:
+    """Recall of held-out events on known items and on new ones, all items being ranked together, and the latter's share."""
+    parts = [np.stack([_by_user(run, np.isin(run.result.item, new) == fresh) for run in runs]) for fresh in (False, True)]
+    share = crossed_ratio(parts[1], parts[0], derive(0, "cold"))
+    return float(np.nanmean(parts[0])), float(np.nanmean(parts[1])), share
+
+
+def _by_user(run: Run, which: Bool) -> F64:
+    """(n,) share of each user's held-out events, of those that are meant, that are found; NaN of who has none."""
+    result = run.result
+    sums, count = (np.bincount(result.row[which], weights, len(result.users)) for weights in (result.found[which], None))
+    return np.where(count > 0, sums / np.maximum(count, 1), np.nan)
 
 
 def about(known: Known) -> About:

@@ -81,6 +81,18 @@ def test_a_pair_rated_twice_is_one_rating():
     assert set.union(*(pairs(fold.test) for fold in parts)) == {(0, 1, 2.0), (0, 0, 5.0), (1, 2, 3.0)}
 
 
+def test_what_is_unlabelled_is_learned_from_in_every_fold_and_never_judged():
+    hidden = replace(LOG, value=np.where(np.arange(len(LOG)) % 4 == 0, np.nan, LOG.value).astype(np.float32))
+    parts = folds(hidden, 3)
+    assert [int(np.isnan(part.train.value).sum()) for part in parts] == [2, 2, 2]
+    assert not any(np.isnan(part.test.value).any() for part in parts)
+    assert sum(len(part.test) for part in parts) == 6
+    one, other = Biases(), Biases()
+    one.fit(hidden, NO_TEXT)
+    other.fit(hidden.select(~np.isnan(hidden.value)), NO_TEXT)
+    np.testing.assert_array_equal(one.rate(LOG.user, LOG.item), other.rate(LOG.user, LOG.item))
+
+
 @pytest.mark.parametrize("count", [1, 9])
 def test_folds_need_ratings(count):
     with pytest.raises(ConfigError, match="folds: must be 2 or more and at most the 8 ratings"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from longgame.errors import ConfigError
-from longgame.evaluation.intervals import bootstrap, crossed, crossed_gap, holm, sign_flip
+from longgame.evaluation.intervals import bootstrap, crossed, crossed_gap, crossed_ratio, holm, sign_flip
 from longgame.rng import derive
 
 
@@ -40,6 +40,28 @@ def test_crossed_is_wide_where_seeds_differ_though_users_do_not():
     assert [got.low, got.high] == pytest.approx([0.1, 0.6])
     means = [np.mean(pair) for pair in itertools.product([0.1, 0.2, 0.6], repeat=2)]
     assert np.var(means) == pytest.approx(np.var([0.1, 0.2, 0.6], ddof=1) / 3)  # what S - 1 is for
+
+
+def test_a_ratio_covers_the_truth_about_as_often_as_it_says():
+    rng, hits = np.random.default_rng(2), 0
+    for _ in range(200):
+        below = rng.random((1, 300)) + rng.normal(0, 0.1, (3, 300))
+        above = 0.4 * rng.random((1, 300)) * 2 + rng.normal(0, 0.1, (3, 300))  # of means .4 and .5
+        above[:, ::3] = np.nan
+        got = crossed_ratio(above, below, rng, draws=200)
+        hits += got.low <= 0.8 <= got.high
+    assert 0.91 <= hits / 200 <= 1.0
+
+
+def test_a_ratio_of_what_moves_together_is_sure():
+    below = np.random.default_rng(3).random((3, 50))
+    got = crossed_ratio(2 * below, below, derive(0))
+    assert (got.value, got.low, got.high) == pytest.approx((2, 2, 2)) and got.n == 50
+    nothing = crossed_ratio(below, np.zeros((3, 50)), derive(0))
+    assert np.isnan([nothing.value, nothing.low, nothing.high]).all()
+    assert np.isnan(crossed_ratio(np.full((2, 3), np.nan), np.full((2, 3), np.nan), derive(0)).value)
+    with pytest.raises(ConfigError, match=r"same seeds and users.*\(2, 3\).*\(3, 50\)"):
+        crossed_ratio(np.ones((2, 3)), below, derive(0))
 
 
 def test_crossed_leaves_out_what_is_not_defined():

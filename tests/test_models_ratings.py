@@ -12,7 +12,7 @@ from longgame.evaluation.ratings import Biases, rmse
 from longgame.models import MODELS
 from longgame.models.compiled import compiled
 from longgame.models.implied import usual_taken
-from longgame.models.rating_fit import Scale, newest, rated, then, usual
+from longgame.models.rating_fit import Scale, labelled, newest, rated, then, usual
 from longgame.models.svd import SvdConfig
 from longgame.models.svd import _descend as svd_descend
 from longgame.models.svdpp import SvdPlusPlusConfig
@@ -403,3 +403,57 @@ def test_svd_folds_a_history_in_as_the_least_squares_it_says():
 def test_settings_that_cannot_work_are_refused(kind, values):
     with pytest.raises(ConfigError, match=kind.__name__):
         kind(**values)
+
+
+# What was taken and not rated
+
+
+def choosy(seed=0) -> tuple[Interactions, Interactions, Interactions]:
+    """Two kinds of users, who take items of their own kind and like them: (few ratings, what else was taken, test)."""
+    rng = np.random.default_rng(seed)
+    likes, kind = rng.integers(0, 2, USERS), np.arange(ITEMS) % 2
+    same = likes[:, None] == kind
+    value = np.where(same, 4.5, 1.5) + 0.2 * rng.standard_normal(same.shape)
+    told, taken = rng.random(same.shape) < 0.08, rng.random(same.shape) < np.where(same, 0.5, 0.05)
+    user, item = np.nonzero(told | taken)
+    known = told[user, item]
+    log = log_of(user, item, np.where(known, value[user, item], np.nan), rng.permutation(len(user)) * DAY)
+    asked = np.nonzero(~told & ~taken)
+    return log.select(labelled(log)), log, log_of(*asked, value[asked], users=USERS)
+
+
+def error(model: Any, test: Interactions) -> float:
+    return float(np.sqrt(np.mean((model.rate(test.user, test.item) - test.value) ** 2)))
+
+
+@pytest.mark.parametrize("name", ["svd-plus-plus", "time-factors"])
+def test_what_was_taken_and_not_rated_tells_what_is_liked(name):
+    few, all_of_it, test = choosy()
+    settings = {"width": 8, "rate": 0.05, "decay": 1.0, "passes": 60, "patience": 0}
+    without, with_it = (error(fitted(name, log, **settings), test) for log in (few, all_of_it))
+    assert with_it < 0.9 * without
+
+
+def test_svd_has_no_use_for_what_was_not_rated():
+    few, all_of_it, test = choosy()
+    one, other = (fitted("svd", log, width=8, passes=5).rate(test.user, test.item) for log in (few, all_of_it))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_log_without_any_rating_foretells_nothing_and_fails_in_nothing(name):
+    _, log, test = choosy()
+    silent = log.select(~labelled(log))
+    model = fitted(name, silent, width=4, passes=3)
+    assert np.isfinite(model.rate(test.user, test.item)).all() and np.isfinite(model.score(np.array([[0, 1]]))).all()
+    model.update(log.select(labelled(log)))
+    assert np.isfinite(model.rate(test.user, test.item)).all()
+
+
+def test_a_view_after_a_rating_does_not_undo_it():
+    log = log_of([0, 0, 0, 1], [1, 1, 2, 2], [4.0, np.nan, np.nan, 2.0])
+    kept = newest(log)
+    np.testing.assert_array_equal(kept.item, [1, 2, 2])
+    np.testing.assert_array_equal(kept.value, [4.0, np.nan, 2.0])
+    both, fresh = then(log_of([0], [3], [5.0]), log_of([0], [3], [np.nan]))
+    assert both.value.tolist() == [5.0] and fresh.tolist() == [False]

@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from longgame.errors import ConfigError
-from longgame.types import F64
+from longgame.types import F64, I64
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,44 @@ def crossed_gap(own: F64, other: F64, rng: np.random.Generator, confidence: floa
         return Estimate(np.nan, np.nan, np.nan, 0, 0.0)
     gaps = np.empty(draws)
     for draw in range(draws):
-        drawn = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
-        gaps[draw] = sides[0].mean(drawn, rng) - sides[1].mean(drawn, rng)
+        drawn = _users(n, rng)
+        gaps[draw] = sides[0].mean(drawn, _seeds(len(own), rng)) - sides[1].mean(drawn, _seeds(len(other), rng))
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(gaps, [tail, 1 - tail])
     return Estimate(float(np.nanmean(own[:, both]) - np.nanmean(other[:, both])), float(low), float(high), n, float(n))
+
+
+def crossed_ratio(above: F64, below: F64, rng: np.random.Generator, confidence: float = 0.95, draws: int = 1000) -> Estimate:
+    """The mean of ``above`` (S, N) over that of ``below`` (S, N), of the same seeds and users, with an interval as
+    :func:`crossed` has: each draw takes the same users and the same seeds of both.
+
+    A user may be NaN in either. Draws in which ``below`` comes to 0 say nothing and are left out.
+    """
+    if above.shape != below.shape:
+        raise ConfigError(f"crossed_ratio: both must be of the same seeds and users, got {above.shape} and {below.shape}")
+    some = ~np.isnan(above).all(axis=0) | ~np.isnan(below).all(axis=0)
+    sides = [_Side.of(values[:, some]) for values in (above, below)]
+    n, seeds = int(some.sum()), len(above)
+    if n == 0 or not seeds:
+        return Estimate(np.nan, np.nan, np.nan, 0, 0.0)
+
+    def ratio(drawn: F64, which: I64) -> float:
+        top, bottom = (side.mean(drawn, which) for side in sides)
+        return top / bottom if bottom > 0 else np.nan
+
+    found = np.array([ratio(_users(n, rng), _seeds(seeds, rng)) for _ in range(draws)])
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(found, [tail, 1 - tail]) if not np.isnan(found).all() else (np.nan, np.nan)
+    return Estimate(ratio(np.ones(n), np.arange(seeds)), float(low), float(high), n, float(n))
+
+
+def _users(count: int, rng: np.random.Generator) -> F64:
+    """(N,) how often each is drawn, of N draws."""
+    return np.bincount(rng.integers(count, size=count), minlength=count).astype(np.float64)
+
+
+def _seeds(count: int, rng: np.random.Generator) -> I64:
+    return rng.integers(count, size=max(1, count - 1))
 
 
 @dataclass(frozen=True)
@@ -90,9 +123,9 @@ class _Side:
         there = ~np.isnan(values)
         return _Side(np.concatenate([np.where(there, values, 0.0), there]))
 
-    def mean(self, drawn: F64, rng: np.random.Generator) -> float:
+    def mean(self, drawn: F64, some: I64) -> float:
+        """Over users as often as they were drawn (N,) and the seeds ``some``."""
         seeds = len(self.held) // 2
-        some = rng.integers(seeds, size=max(1, seeds - 1))
         both = self.held @ drawn
         count = both[seeds:][some].sum()
         return float(both[:seeds][some].sum() / count) if count else np.nan
