@@ -186,18 +186,10 @@ def cold(plan: Plan, wanted: Sequence[Entry], share: float = 0.1) -> None:
     split, new = without_items(plan.split, share)
     bench = Bench(split, plan.known.features, plan.k, plan.known.words, plan.out / "runs")
     some = [entry for entry in wanted if entry.name in COLD or entry.kind == "ensemble"]
-    some += [
-        Entry(
-            f"{entry.name}-lifted",
-            entry.kind,
-            f"{entry.title}, new items by their texts",
-            entry.config,
-            entry.seeds,
-            lifted=True,
-        )
-        for entry in wanted
-        if entry.name in ("item-knn", "sequence")
-    ]
+    for entry in wanted:
+        if entry.name == "item-knn":  # the ensembles have the lift built in
+            title = f"{entry.title}, new items by their texts"
+            some.append(replace(entry, name=f"{entry.name}-lifted", title=title, baseline=False, lifted=True))
     runs = fitted(plan, bench, some)
     table = compare(bench, some, runs, about(plan.known))
     ratios = {name: ratio(found, new) for name, found in runs.items() if not isinstance(found, LonggameError)}

@@ -84,7 +84,15 @@ def test_import_linter_says_the_same() -> None:
 
 
 HEAVY = {
-    "torch": ("algorithms/", "models/", "language/", "networks.py", "wiring/workspace.py", "commands/doctor.py"),
+    "torch": (
+        "algorithms/",
+        "models/",
+        "language/",
+        "networks.py",
+        "precision.py",
+        "wiring/workspace.py",
+        "commands/doctor.py",
+    ),
     "transformers": ("language/",),
     "fastapi": ("serving/", "commands/"),
     "uvicorn": ("serving/", "commands/"),

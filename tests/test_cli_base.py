@@ -12,8 +12,10 @@ from typer.testing import CliRunner, Result
 
 from longgame.cli import COMMANDS, GROUPS, app
 from longgame.commands import terminal
+from longgame.settings import load_settings
 from longgame.store import open_store
-from longgame.types import Event
+from longgame.types import Event, Item, ItemId
+from longgame.wiring.understanding import understand
 
 EVENTS = (
     "customer,product,when,what,stars\nu1,a,2024-01-01T10:00:00Z,view,1\nu2,b,2024-01-02T10:00:00Z,buy,2\nu1,b,nonsense,buy,3\n"
@@ -124,6 +126,45 @@ def test_understand_reads_a_text_once(events: Path):
     assert "0 new, 2 cached" in run("understand", "--model", "hashing").output
     result = run("understand", "--model", "hash")
     assert result.exit_code == 2 and "'hash'" in result.stderr
+
+
+def catalogue() -> None:
+    store = open_store("sqlite:///longgame.db")
+    store.put([Item(ItemId("a"), "red nail " * 4 + "red"), Item(ItemId("b"), "a" * 41)])
+    store.close()
+
+
+def test_understand_says_beforehand_what_it_will_take_and_stops_at_its_budget(events: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    plan = answer("understand", "--model", "hashing", "--plan")
+    assert (
+        (plan["items"], plan["texts"], plan["characters"], plan["tokens"]) == (2, 2, 80, 21)
+        and plan["seconds"] >= 0
+        and plan["calls"] is None
+    )
+    assert not Path(".longgame/vectors").exists(), "a plan writes nothing"
+    monkeypatch.setattr("longgame.language.cache.VectorCache.embed.__defaults__", (None, 1))
+    done = understand(load_settings(None, {}, {"language.model": "hashing"}).settings, budget=0.0)
+    assert (done.new, done.left, done.features) == (0, 2, None)
+    part = answer("understand", "--model", "hashing", "--budget", "1h")
+    assert (part["new"], part["left"]) == (2, 0) and part["features"].startswith("hashing")
+    assert answer("understand", "--model", "hashing")["left"] == 0
+    assert answer("understand", "--model", "hashing", "--plan")["texts"] == 0
+    assert "about 0 s" in run("understand", "--model", "hashing", "--plan").output
+    result = run("understand", "--model", "hashing", "--budget", "soon")
+    assert result.exit_code == 2 and "--budget" in result.stderr and "'soon'" in result.stderr
+
+
+def test_understand_by_a_server_says_what_is_not_set_and_asks_nothing_for_a_plan(events: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    result = run("understand", "--model", "remote")
+    assert result.exit_code == 2 and "remote.model" in result.stderr and "remote.width" in result.stderr
+    for name, value in {"MODEL": "m", "WIDTH": "8", "PRICE": "2.0", "URL": "http://127.0.0.1:9/v1", "TRIES": "1"}.items():
+        monkeypatch.setenv(f"LONGGAME_REMOTE__{name}", value)
+    plan = answer("understand", "--model", "remote", "--plan")
+    assert (plan["texts"], plan["calls"], plan["seconds"]) == (2, 1, None) and plan["cost"] == pytest.approx(42e-6)
+    result = run("understand", "--model", "remote")
+    assert result.exit_code == 1 and "see that the server runs" in result.stderr and "Traceback" not in result.output
 
 
 def test_understand_of_an_empty_log():

@@ -418,8 +418,9 @@ def choosy(seed=0) -> tuple[Interactions, Interactions, Interactions]:
     user, item = np.nonzero(told | taken)
     known = told[user, item]
     log = log_of(user, item, np.where(known, value[user, item], np.nan), rng.permutation(len(user)) * DAY)
-    asked = np.nonzero(~told & ~taken)
-    return log.select(labelled(log)), log, log_of(*asked, value[asked], users=USERS)
+    asked_user, asked_item = np.nonzero(~told & ~taken)
+    test = log_of(asked_user, asked_item, value[asked_user, asked_item], users=USERS)
+    return log.select(labelled(log)), log, test
 
 
 def error(model: Any, test: Interactions) -> float:

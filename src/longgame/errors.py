@@ -7,6 +7,7 @@ LonggameError
 ├── DataError (ValueError)          a file cannot be read as the data it should hold
 ├── StoreError                      the log could not be read or written
 ├── ArtefactError                   a checkpoint, vector cache or snapshot is missing, torn or of another recipe
+├── RemoteError                     a server that is asked over the network cannot be had, refuses, or answers nonsense
 └── MissingExtra (ImportError)      an optional dependency is not installed; the message names the extra
 """
 
@@ -39,6 +40,10 @@ class StoreError(LonggameError):
 
 class ArtefactError(LonggameError):
     """A checkpoint, vector cache or snapshot is missing, torn or of another recipe."""
+
+
+class RemoteError(LonggameError):
+    """A server that is asked over the network cannot be had, refuses, or answers nonsense; or a bound on asking is reached."""
 
 
 class MissingExtra(LonggameError, ImportError):

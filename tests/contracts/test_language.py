@@ -7,6 +7,7 @@ import pytest
 
 from longgame.language import HashingModel, MiniLM, WordVectors
 from longgame.language.asked import Asked
+from longgame.language.multilingual import MultilingualE5
 from longgame.language.questions import SENTIMENT
 from longgame.language.smollm import SmolLM
 from longgame.protocols import LanguageModel
@@ -17,6 +18,7 @@ MODELS: dict[str, Callable[[], LanguageModel]] = {
     "minilm-bfloat16": lambda: MiniLM("bfloat16"),
     "minilm-float32": lambda: MiniLM("float32"),
     "words": WordVectors,
+    "multilingual": MultilingualE5,
     "asked": lambda: Asked(SmolLM("float32"), SENTIMENT),
 }
 ROUNDING = {"minilm-bfloat16": 5e-4, "minilm-float32": 1e-5, "asked": 1e-5}
@@ -43,6 +45,8 @@ def named(request: pytest.FixtureRequest) -> tuple[str, LanguageModel]:
         pytest.skip("the language extra is not installed")
     if request.param == "words" and not WordVectors.installed():
         pytest.skip("the words extra is not installed")
+    if request.param == "multilingual" and not MultilingualE5.installed():
+        pytest.skip("the multilingual extra is not installed")
     if request.param == "asked" and not SmolLM.installed():
         pytest.skip("the llm extra or its weights are not installed")
     return request.param, MODELS[request.param]()

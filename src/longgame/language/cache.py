@@ -51,9 +51,7 @@ class VectorCache:
         ``on_progress(done, total)`` counts texts whose vector is safe. Raises ArtefactError if the folder
         holds vectors of another width or another process is writing vectors of this model.
         """
-        shelf = self._shelves.get(model.name)
-        if shelf is None:
-            shelf = self._shelves[model.name] = _Shelf(self._folder, model.name, model.width)
+        shelf = self._shelf(model)
         tell = on_progress or (lambda done, total: None)
         keys = [_key(text) for text in texts]
         shelf.refresh()
@@ -74,6 +72,17 @@ class VectorCache:
                     done += sum(copies[key] for key, _ in part)
                     tell(done, len(texts))
         return shelf.take(keys)
+
+    def missing(self, model: LanguageModel, texts: Sequence[str]) -> list[str]:
+        """Those of ``texts`` that were never read, each once. Reads nothing with the model; raises as :meth:`embed`."""
+        shelf = self._shelf(model)
+        shelf.refresh()
+        return [text for text in dict.fromkeys(texts) if _key(text) not in shelf.rows]
+
+    def _shelf(self, model: LanguageModel) -> _Shelf:
+        if model.name not in self._shelves:
+            self._shelves[model.name] = _Shelf(self._folder, model.name, model.width)
+        return self._shelves[model.name]
 
 
 def embed_in_batches(model: LanguageModel, texts: Sequence[str], on_progress: OnProgress | None = None) -> F32:

@@ -98,9 +98,10 @@ class Data(Section):
 class Language(Section):
     """How item texts are read."""
 
-    model: Literal["minilm", "words", "hashing"] = "minilm"
-    """minilm is a real sentence encoder (extra `language`), words the mean of static word vectors (extra `words`);
-    hashing needs no download and knows only spelling."""
+    model: Literal["minilm", "e5", "words", "hashing", "remote"] = "minilm"
+    """minilm is a real sentence encoder for English (extra `language`), e5 one for a hundred languages (extra `multilingual`),
+    words the mean of static word vectors (extra `words`); hashing needs no download and knows only spelling; remote is
+    the server of the section remote."""
     precision: Precision = "auto"
     """Of minilm: bfloat16 is three times as fast on processors that have it, and slow on others; auto sees which. Vectors
     of the two differ a little, so each makes its own: say which where machines of both sorts are to share a data folder."""
@@ -108,6 +109,33 @@ class Language(Section):
     """Threads while reading; another busy process makes more than one slower than one."""
     width: Annotated[int, Field(ge=2)] = 64
     """Numbers in an item vector: minilm's are projected down to it."""
+
+
+class RemoteSection(Section):
+    """The server that reads texts where language.model is remote: any that speaks OpenAI's protocol (extra `remote`)."""
+
+    url: str = "http://localhost:11434/v1"
+    """Where it is, with the path: this is Ollama's."""
+    model: str = ""
+    """Its name there, of an embedding model."""
+    width: Annotated[int, Field(ge=0)] = 0
+    """Numbers in a vector of that model; must be said."""
+    key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key, if the server wants one; the key itself is written nowhere."""
+    timeout: Duration = timedelta(seconds=60)
+    """For one call, from the first byte to the last."""
+    tries: Count = 4
+    """Of one call: what may pass is tried again after a pause that doubles."""
+    concurrency: Count = 4
+    """Calls under way at a time."""
+    batch: Count = 64
+    """Texts in a call."""
+    calls: Annotated[int, Field(ge=0)] = 0
+    """Calls that one command may make, further tries counted; 0: no bound."""
+    tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens that one command may use, as the server counts them; 0: no bound."""
+    price: Annotated[float, Field(ge=0)] = 0.0
+    """Of a million tokens, in any currency: what `understand --plan` reckons with."""
 
 
 class ObjectiveSection(Section):
@@ -262,6 +290,7 @@ class Settings(Section):
     store: Store = Store()
     data: Data = Data()
     language: Language = Language()
+    remote: RemoteSection = RemoteSection()
     objective: ObjectiveSection = ObjectiveSection()
     retrieval: Retrieval = Retrieval()
     models: Models = Models()

@@ -1,0 +1,125 @@
+"""The catalogue's texts into vectors: what it will take, told beforehand, and how far a budget of time goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from longgame.language import VectorCache, describe
+from longgame.language import understand as read
+from longgame.language.features import Features
+from longgame.language.remote import Ledger, Remote
+from longgame.settings import Settings
+from longgame.store import open_store
+from longgame.types import Item
+from longgame.wiring.language import language_model
+
+_SAMPLE = 24
+"""Texts that are read to see how fast a model on this machine is."""
+_CHARACTERS = 4
+"""In a token, roughly, in English; in Chinese a token is one or two."""
+
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What reading the catalogue will take."""
+
+    model: str
+    items: int
+    texts: int
+    """To be read: not read before, each once."""
+    characters: int
+    tokens: int
+    """Of them, roughly."""
+    seconds: float | None
+    """As a sample of them says; None where the model is a server, which is not asked."""
+    calls: int | None
+    """Of a server, if none fails; None where the model is none."""
+    cost: float | None
+    """In the currency of remote.price; None where that is 0 or the model is no server."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What reading the catalogue took."""
+
+    model: str
+    items: int
+    new: int
+    """Items whose text was read now."""
+    left: int
+    """Items that the budget did not reach."""
+    seconds: float
+    features: Features | None
+    """None where some are left."""
+    ledger: Ledger | None
+    """Of a server."""
+
+
+class _Spent(Exception):
+    """The budget is spent. What was read is safe."""
+
+
+def plan(settings: Settings) -> Plan:
+    """Nothing is written and no server is asked; a model on this machine reads a few of the texts."""
+    items, model = _items(settings), language_model(settings)
+    todo = _cache(settings).missing(model, [describe(item) for item in items])
+    characters = sum(map(len, todo))
+    tokens = sum(-(-len(text) // _CHARACTERS) for text in todo)
+    if isinstance(model, Remote):
+        price = settings.remote.price
+        calls = -(-len(todo) // model.endpoint.batch)
+        return Plan(model.name, len(items), len(todo), characters, tokens, None, calls, tokens * price / 1e6 if price else None)
+    return Plan(model.name, len(items), len(todo), characters, tokens, _seconds(model.embed, todo), None, None)
+
+
+def understand(settings: Settings, budget: float | None = None, tell: Tell = lambda done, total: None) -> Done:
+    """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch that is under way then."""
+    items, model, cache = _items(settings), language_model(settings), _cache(settings)
+    held: list[int] = []
+    done = left = 0
+    began = time.perf_counter()
+
+    def told(now: int, total: int) -> None:
+        nonlocal done, left
+        held[:] = held or [now]  # the first word is what the cache held
+        done, left = now, total - now
+        tell(now, total)
+        if budget is not None and now < total and time.perf_counter() - began >= budget:
+            raise _Spent
+
+    try:
+        features: Features | None = read(items, model, cache, told)
+    except _Spent:
+        features = None
+    ledger = model.ledger if isinstance(model, Remote) else None
+    new = done - (held[0] if held else 0)
+    return Done(model.name, len(items), new, left, time.perf_counter() - began, features, ledger)
+
+
+def _items(settings: Settings) -> Sequence[Item]:
+    store = open_store(settings.store.url)
+    try:
+        return list(store.items())
+    finally:
+        store.close()
+
+
+def _cache(settings: Settings) -> VectorCache:
+    return VectorCache(Path(settings.data.folder) / "vectors")
+
+
+def _seconds(embed: Callable[[Sequence[str]], object], texts: Sequence[str]) -> float:
+    """For all of ``texts``, by the time for some of every length: a text takes as long as it is."""
+    if not texts:
+        return 0.0
+    ordered = sorted(texts, key=len)
+    sample = ordered[:: max(1, len(ordered) // _SAMPLE)]
+    embed(sample[:1])  # loading is no part of it
+    began = time.perf_counter()
+    embed(sample)
+    return (time.perf_counter() - began) * sum(map(len, texts)) / max(1, sum(map(len, sample)))

