@@ -179,6 +179,10 @@ def test_rows_are_units_in_the_order_of_the_texts_and_blanks_are_not_asked_about
         text_of(body(["a"]).replace(b"[1.0, 1.0, 0.0]", b"[1.0, null, 0.0]")),
         text_of(body(["a"]).replace(b"[1.0, 1.0, 0.0]", b'"words"')),
         text_of(b"\xff\xfe\x00"),
+        text_of(b"[" * 50_000),
+        text_of(body(["a"]).replace(b"1.0", b"9" * 5000)),
+        text_of(body(["a"]).replace(b"[1.0, 1.0, 0.0]", b"[0.0, 0.0, 0.0]")),
+        status(503, retry_after="nan"),
     ],
     ids=lambda answer: answer.__name__ if answer.__name__ != "<lambda>" else "",
 )
@@ -200,6 +204,42 @@ def test_what_will_not_pass_is_told_at_once(code: int):
         with pytest.raises(RemoteError, match=rf"server says {code}.*no, says the server.*the key") as told:
             model.embed(["a"])
     assert model.ledger.calls == 1 and "secret" not in str(told.value)
+
+
+def test_a_key_that_a_server_sends_back_is_not_shown():
+    def indiscreet(h: Handler, asked: dict[str, Any]) -> None:
+        h.say(401, b'{"error": {"message": "no such key: secret"}}')
+
+    with serving(indiscreet) as server, pytest.raises(RemoteError, match=r"no such key: \*\*\*") as told:
+        remote(server, key=" secret\n").embed(["a"])
+    assert "secret" not in str(told.value)
+
+
+def test_who_somebody_is_elsewhere_is_not_told(monkeypatch):
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "mine")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-mine: mine")
+    with serving(right) as server:
+        remote(server).embed(["a"])
+    assert "mine" not in " ".join(server.asked[0][0].values())
+
+
+def test_large_numbers_are_no_trouble():
+    with serving(text_of(body(["a"]).replace(b"[1.0, 1.0, 0.0]", b"[1e308, 1e308, 0.0]"))) as server:
+        np.testing.assert_allclose(remote(server).embed(["a"])[0], np.array([1, 1, 0]) / np.sqrt(2), rtol=1e-6)
+
+
+def test_what_calls_were_made_for_is_kept_when_they_are_used_up(tmp_path):
+    texts = [f"{n:02}" for n in range(20)]
+    with serving(right) as server:
+        for _ in range(5):
+            try:
+                VectorCache(tmp_path).embed(remote(server, batch=2, concurrency=2, calls=3), texts)
+            except RemoteError:
+                continue
+            break
+        else:
+            pytest.fail("20 texts are ten calls, and five times three were made")
 
 
 def test_a_key_goes_nowhere_but_to_the_server_that_was_named():
@@ -246,9 +286,14 @@ def test_bounds_hold_and_what_was_read_before_is_kept(bound, tmp_path):
 
 def test_settings_that_cannot_work_are_refused():
     fine: dict[str, Any] = {"url": "http://x/v1", "model": "m", "width": 3}
-    for wrong in ({"url": "localhost:1"}, {"model": ""}, {"width": 0}, {"timeout": 0.0}, {"tries": 0}, {"calls": -1}):
-        with pytest.raises(ConfigError):
+    urls = ("localhost:1", "http://h:abc/v1", "http://[::1", "http://h:99999/v1", "http://", "http://me:secret@h/v1")
+    bad: list[dict[str, Any]] = [{"url": url} for url in urls]
+    bad += [{"key": "s\u00e9cret"}, {"key": "a\nb"}, {"model": "\ud83d"}, {"model": ""}]
+    bad += [{"width": 0}, {"timeout": 0.0}, {"tries": 0}, {"calls": -1}]
+    for wrong in bad:
+        with pytest.raises(ConfigError) as told:
             Endpoint(**fine | wrong)
+        assert "secret" not in str(told.value)
 
 
 def test_without_the_client_the_extra_is_named(monkeypatch):

@@ -458,3 +458,22 @@ def test_a_view_after_a_rating_does_not_undo_it():
     np.testing.assert_array_equal(kept.value, [4.0, np.nan, 2.0])
     both, fresh = then(log_of([0], [3], [5.0]), log_of([0], [3], [np.nan]))
     assert both.value.tolist() == [5.0] and fresh.tolist() == [False]
+
+
+@pytest.mark.parametrize("name", ["svd-plus-plus", "time-factors"])
+def test_who_rated_nothing_is_rated_for_as_usual_and_what_nobody_rated_ranks_last(name):
+    train, _ = planted()
+    silent, unrated = USERS, ITEMS - 1
+    keep = train.item != unrated
+    user = np.append(train.user[keep], [silent, silent, 0])
+    item, value = np.append(train.item[keep], [1, unrated, unrated]), np.append(train.value[keep], [np.nan] * 3)
+    told = log_of(train.user[keep], train.item[keep], train.value[keep], users=USERS + 1)
+    both = log_of(user, item, value, users=USERS + 1)
+    stranger, everything = np.full(ITEMS, -1), np.arange(ITEMS)
+    plain, more = (fitted(name, log, width=4, passes=20, patience=0) for log in (told, both))
+    near = np.abs(plain.rate(stranger, everything) - more.rate(stranger, everything))
+    assert near.mean() < 0.1, "one user who rated nothing changes little of what is usual"
+    shrunk = np.abs(more.rate(np.full(ITEMS, silent), everything) - more.rate(stranger, everything))
+    assert shrunk.mean() < 0.5, "and is rated for as a stranger is, but for what he took"
+    last = more.score(np.array([[1, 2]]))[0]
+    assert last[unrated] < np.median(last)

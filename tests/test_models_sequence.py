@@ -1,5 +1,7 @@
 """SequenceModel: it learns order, reads text for what nobody took, and is where a policy starts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from longgame.errors import ArtefactError, ConfigError, ShapeError
 from longgame.evaluation.ranking import evaluate_model
 from longgame.evaluation.splits import leave_last_out, together
 from longgame.models import Popularity
-from longgame.models.sequence import SequenceConfig, SequenceModel
+from longgame.models.sequence import SequenceConfig, SequenceModel, _Trainer
 from longgame.models.windows import batches, held_out, sequences
 from longgame.types import ItemId, UserId
 
@@ -161,3 +163,11 @@ def test_held_out_are_last_events_that_were_new_to_their_users():
     assert target.tolist() == [2, 0]
     assert history.tolist() == [[0, 1], [-1, 4]]
     assert [train.history(u).tolist() for u in range(4)] == [[0, 1], [3], [1, 2, 1], [4]]
+
+
+@pytest.mark.parametrize(("negatives", "drawn"), [(0, 0), (14, 14), (15, 0), (1500, 0)])
+def test_a_draw_stands_for_a_catalogue_of_more_than_twice_as_many_items(negatives, drawn):
+    log = markov()  # 30 items, all with events
+    assert len(np.unique(log.item)) == 30
+    trainer = _Trainer(replace(SMALL, negatives=negatives), log, np.zeros((30, 0), np.float32))
+    assert trainer.negatives == drawn

@@ -27,7 +27,8 @@ def native() -> Literal["bfloat16", "float32"]:
         import torch
     except ImportError:
         return "float32"
-    has = torch.cpu.get_capabilities()
+    told = getattr(torch.cpu, "get_capabilities", None)  # not in older torch
+    has = told() if told else {}
     return "bfloat16" if any(has.get(name) for name in _FAST) else "float32"
 
 

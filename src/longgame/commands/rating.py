@@ -17,7 +17,7 @@ def ratings(
     models: Annotated[str, typer.Option(help="Names by commas, or all that foretell ratings.")] = "all",
     folds: Annotated[int, typer.Option(min=2, help="Parts that ratings are dealt to; each is held out once.")] = 5,
     split: Annotated[str, typer.Option(help="folds: drawn at random; time: the latest are held out.")] = "folds",
-    share: Annotated[float, typer.Option(help="With --split time: share of the events, the latest, held out.")] = 0.1,
+    share: Annotated[float, typer.Option(help="With --split time: share of the ratings, the latest, held out.")] = 0.1,
     kind: Annotated[str | None, typer.Option(help="Kind of the events that are ratings.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws the folds.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

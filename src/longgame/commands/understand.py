@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def understand(
     ctx: typer.Context,
     model: Annotated[str | None, typer.Option(help="minilm, e5, words, hashing or remote.")] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and read nothing.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
     budget: Annotated[str | None, typer.Option(help="Read for so long at most, as in 30m; the rest waits.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -27,7 +27,9 @@ def understand(
 
     settings = settings_of(ctx, {"language.model": model})
     try:
-        seconds = None if budget is None else duration(budget).total_seconds()
+        seconds = None
+        if budget is not None:
+            seconds = duration(float(budget) if budget.isdigit() else budget).total_seconds()
     except ValueError as wrong:
         raise ConfigError(f"--budget: {wrong}, got {budget!r}") from None
     if plan:

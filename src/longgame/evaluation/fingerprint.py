@@ -15,6 +15,7 @@ _DECIDES = (
     "language/features.py",
     "language/projection.py",
     "networks.py",
+    "precision.py",
     "arrays.py",
     "shapes.py",
     "rng.py",

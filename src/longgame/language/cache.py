@@ -44,7 +44,7 @@ class VectorCache:
         self._shelves: dict[str, _Shelf] = {}
 
     def embed(
-        self, model: LanguageModel, texts: Sequence[str], on_progress: OnProgress | None = None, batch: int = BATCH
+        self, model: LanguageModel, texts: Sequence[str], on_progress: OnProgress | None = None, batch: int | None = None
     ) -> F32:
         """(n, width), row i for text i; the model reads only what no run has read before, each text once.
 
@@ -52,6 +52,7 @@ class VectorCache:
         holds vectors of another width or another process is writing vectors of this model.
         """
         shelf = self._shelf(model)
+        batch = batch or min(BATCH, getattr(model, "batch", BATCH))  # a model may say what is dear enough to keep at once
         tell = on_progress or (lambda done, total: None)
         keys = [_key(text) for text in texts]
         shelf.refresh()

@@ -10,14 +10,15 @@ model) is told at once. Calls and tokens have a bound, after which nothing more 
 from __future__ import annotations
 
 import asyncio
-import json
+import math
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -61,8 +62,12 @@ class Endpoint:
     """That may be used in all, as the server counts them; 0: no bound. No call is begun after it."""
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")) or not self.model:
-            raise ConfigError(f"Endpoint: needs a url that begins with http:// or https:// and a model, got {self}")
+        object.__setattr__(self, "key", self.key.strip())
+        if not self.key.isascii() or not self.key.isprintable():
+            raise ConfigError("Endpoint.key: must be printable ASCII, which a header can hold; see remote.key_env")
+        _check_url(self.url)
+        if not self.model or not self.model.isprintable():
+            raise ConfigError(f"Endpoint.model: must be a name, got {self.model!r}")
         least = min(self.width, self.tries, self.concurrency, self.batch)
         if least < 1 or not self.timeout > 0:
             raise ConfigError(f"Endpoint: width, tries, concurrency and batch must be 1 or more, timeout above 0, got {self}")
@@ -117,9 +122,14 @@ class Remote:
         if told:
             seen = [texts[row].encode("utf-8", "replace").decode() for row in told]
             # On a thread of its own: the caller may be in an event loop already, and only one can run on a thread.
-            with ThreadPoolExecutor(1, "remote") as pool:
-                out[told] = pool.submit(asyncio.run, self._all(seen)).result()
+            out[told] = _on_a_thread(self._all(seen))
         return out
+
+    @property
+    def batch(self) -> int:
+        """Texts whose answers are worth keeping before more is asked: what is under way together."""
+        e = self.endpoint
+        return e.batch * min(e.concurrency, e.calls or e.concurrency)
 
     async def _all(self, texts: Sequence[str]) -> F32:
         from httpx2 import AsyncClient, AsyncHTTPTransport
@@ -158,6 +168,11 @@ class Remote:
     def _where(self) -> str:
         return f"{self.endpoint.url}, model {self.endpoint.model}"
 
+    def _short(self, told: object) -> str:
+        """One line of what was said, without the key, which a server may send back."""
+        line = " ".join(str(told).split())
+        return (line.replace(self.endpoint.key, "***") if self.endpoint.key else line)[:200]
+
     async def _call(self, client: AsyncOpenAI, texts: Sequence[str]) -> F32:
         """One try. Raises _Passing for what may go better at the next, RemoteError for what will not."""
         import httpx2
@@ -170,14 +185,16 @@ class Remote:
             async with asyncio.timeout(self.endpoint.timeout):
                 answer = await client.embeddings.create(model=self.endpoint.model, input=list(texts), encoding_format="float")
             rows = self._read(answer, len(texts))
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:
             self.ledger.failed += 1
             if isinstance(error, (TimeoutError, openai.APITimeoutError)):
                 raise _Passing(f"no whole answer within {self.endpoint.timeout:g} s") from None
             if isinstance(error, openai.APIStatusError):
                 self._refused(error)
-            if isinstance(error, (openai.APIError, httpx2.HTTPError, json.JSONDecodeError, UnicodeDecodeError)):
-                raise _Passing(f"{type(error).__name__}: {_short(error.__cause__ or error)}") from None
+            if isinstance(error, (openai.APIError, httpx2.HTTPError, ValueError, RecursionError)):  # JSON raises the last two
+                raise _Passing(f"{type(error).__name__}: {self._short(error.__cause__ or error)}") from None
             raise
         finally:
             self.ledger.seconds += time.perf_counter() - began
@@ -190,13 +207,13 @@ class Remote:
         ):
             if most and used >= most:
                 raise RemoteError(
-                    f"{self._where}: {used:,} {what} are used, and {most:,} is the bound; what was read is kept, raise "
-                    f"remote.{what} to go on"
+                    f"{self._where}: {used:,} {what} are used, and {most:,} is the bound; what was read before "
+                    f"this batch is kept, raise remote.{what} to go on"
                 )
 
     def _refused(self, error: Any) -> None:
         """Raises for an answer that says no."""
-        told = f"the server says {error.status_code}: {_short(error)}"
+        told = f"the server says {error.status_code}: {self._short(error)}"
         if error.status_code >= 500 or error.status_code in _PASSING:
             raise _Passing(told, _wait(error.response.headers.get("retry-after", ""))) from None
         raise RemoteError(f"{self._where}: {told}; mend remote.url, remote.model or the key") from None
@@ -208,7 +225,7 @@ class Remote:
         self.ledger.tokens += used if isinstance(used, int) and used > 0 else 0
         data = getattr(answer, "data", None)
         if not isinstance(data, list) or len(data) != count:
-            got = f"{len(data)} vectors" if isinstance(data, list) else f"{type(answer).__name__} {_short(answer)}"
+            got = f"{len(data)} vectors" if isinstance(data, list) else f"{type(answer).__name__} {self._short(answer)}"
             raise _Passing(f"asked for {count} vectors, got {got}")
         places = [place for row in data if isinstance(place := getattr(row, "index", None), int)]
         if sorted(places) != list(range(count)):
@@ -224,7 +241,11 @@ class Remote:
                 f"{self._where}: its vectors have {rows.shape[1]} numbers, and {self.width} were expected; set "
                 f"remote.width = {rows.shape[1]}"
             )
-        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
+        largest = np.abs(rows).max(axis=1, keepdims=True)
+        if not largest.all():
+            raise _Passing("a vector is all zeros, and says nothing")
+        rows /= largest  # else the squares of large numbers would overflow
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         out = np.empty((count, self.width), np.float32)
         out[places] = rows
         return out
@@ -244,10 +265,40 @@ class _Passing(Exception):
 def _wait(said: str) -> float:
     """Seconds that a Retry-After says, at most ``_LONGEST``; a date is taken for nothing."""
     try:
-        return min(max(float(said), 0.0), _LONGEST)
+        seconds = float(said)
     except ValueError:
         return 0.0
+    return min(max(seconds, 0.0), _LONGEST) if math.isfinite(seconds) else 0.0
 
 
-def _short(told: object) -> str:
-    return " ".join(str(told).split())[:200]
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        fine, parts = False, urlsplit("")
+    if not fine:
+        raise ConfigError(f"Endpoint.url: must be like http://localhost:11434/v1, got {url!r}")
+    if parts.username or parts.password:
+        raise ConfigError("Endpoint.url: must hold no user and no password; give the key in the environment (remote.key_env)")
+
+
+def _on_a_thread(work: Coroutine[Any, Any, F32]) -> F32:
+    """The result of ``work``, run on a thread of its own; who interrupts this one ends the other."""
+    under_way: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def whole() -> F32:
+        task = asyncio.current_task()
+        assert task is not None
+        under_way.append((asyncio.get_running_loop(), task))
+        return await work
+
+    with ThreadPoolExecutor(1, "remote") as pool:
+        future = pool.submit(asyncio.run, whole())
+        try:
+            return future.result()
+        except BaseException:
+            if under_way and not future.done():
+                loop, task = under_way[0]
+                loop.call_soon_threadsafe(task.cancel)
+            raise

@@ -12,7 +12,7 @@ import numpy as np
 
 from longgame.arrays import Interactions
 from longgame.models.histories import TIE_BREAK, known, matrix, popularity
-from longgame.models.rating_fit import Weights, ranked_bias, rated, usual
+from longgame.models.rating_fit import Weights, ranked_bias, rated, tellers, usual
 from longgame.types import F32, I64
 
 if TYPE_CHECKING:
@@ -34,11 +34,14 @@ def usual_taken(log: Interactions) -> F32:
 
 
 def add_implied(log: Interactions, weights: Weights, user: I64, vectors: F32, bias: F32) -> None:
-    """To the own ``vectors`` (n, D) of users (n,) what their having rated says, in place.
+    """To the own ``vectors`` (n, D) of users (n,) what their having taken says, in place.
 
-    Of a user without ratings both, the ``bias`` (n,) too, become what is usual.
+    Of a user without ratings the own vector and the ``bias`` (n,) become what is usual; of one without rows all of it.
     """
     met = rated(log, user)
+    silent = met & ~np.append(tellers(log), True)[user]  # took something and rated nothing
+    if silent.any():
+        vectors[silent], bias[silent] = usual(log, weights["users"]), usual(log, weights["user bias"])
     asked, place = np.unique(user[met], return_inverse=True)
     vectors[met] += (table(log)[asked] @ weights["implied"])[place]
     if not met.all():

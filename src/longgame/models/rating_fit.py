@@ -345,9 +345,14 @@ def pick(array: F32, position: I64) -> F32:
 
 
 def rated(log: Interactions, user: I64) -> Bool:
-    """(n,) positions, -1 for unknown ones -> (n,) whether the log has a rating of that user."""
+    """(n,) positions, -1 for unknown ones -> (n,) whether the log has a row of that user."""
     out: Bool = np.append(np.diff(log.offsets) > 0, False)[user]
     return out
+
+
+def tellers(log: Interactions) -> Bool:
+    """(U,) whether a user has a rating; who has only what was taken has trained no factors of his own."""
+    return np.bincount(log.user[labelled(log)], minlength=len(log.users)) > 0
 
 
 def usual(log: Interactions, array: F32) -> F32:
@@ -355,11 +360,11 @@ def usual(log: Interactions, array: F32) -> F32:
 
     Zeros would not do: what all users' factors have in common is part of how well an item is liked, and is not in its bias.
     """
-    met = np.diff(log.offsets) > 0
+    met = tellers(log)
     return array[met].mean(axis=0, dtype=np.float64).astype(np.float32) if met.any() else np.zeros_like(array[:1].sum(axis=0))
 
 
 def ranked_bias(log: Interactions, bias: F32) -> F32:
     """(I,) the item biases, the lowest for items without a rating: "like the mean" is above half of what was rated."""
-    count = np.bincount(log.item, minlength=len(log.items))
+    count = np.bincount(log.item[labelled(log)], minlength=len(log.items))
     return np.where(count > 0, bias, bias.min(initial=0)).astype(np.float32)

@@ -129,8 +129,8 @@ class _Trainer:
         self._place = np.searchsorted(w["codes"], self._codes(log.user, log.at))
         self._period = np.searchsorted(w["edges"], log.at, side="right")
         self._dev = self._drifted(log.user, log.at)
-        self._moment_rarity = _over_root(np.bincount(self._place, minlength=len(w["codes"])))
-        count = np.bincount(log.item * config.periods + self._period, minlength=len(log.items) * config.periods)
+        self._moment_rarity = _over_root(np.bincount(self._place[self._told], minlength=len(w["codes"])))
+        count = np.bincount((log.item * config.periods + self._period)[self._told], minlength=len(log.items) * config.periods)
         self._period_rarity = _over_root(count).reshape(len(log.items), config.periods)
 
     def _codes(self, user: I64, at: I64) -> I64:

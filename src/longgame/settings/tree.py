@@ -120,7 +120,7 @@ class RemoteSection(Section):
     """Its name there, of an embedding model."""
     width: Annotated[int, Field(ge=0)] = 0
     """Numbers in a vector of that model; must be said."""
-    key_env: str = "OPENAI_API_KEY"
+    key_env: str = ""
     """Environment variable that holds the key, if the server wants one; the key itself is written nowhere."""
     timeout: Duration = timedelta(seconds=60)
     """For one call, from the first byte to the last."""
@@ -131,9 +131,9 @@ class RemoteSection(Section):
     batch: Count = 64
     """Texts in a call."""
     calls: Annotated[int, Field(ge=0)] = 0
-    """Calls that one command may make, further tries counted; 0: no bound."""
+    """Calls that one reading of the catalogue may make, further tries counted; 0: no bound."""
     tokens: Annotated[int, Field(ge=0)] = 0
-    """Tokens that one command may use, as the server counts them; 0: no bound."""
+    """Tokens that one reading of the catalogue may use, as the server counts them; 0: no bound."""
     price: Annotated[float, Field(ge=0)] = 0.0
     """Of a million tokens, in any currency: what `understand --plan` reckons with."""
 

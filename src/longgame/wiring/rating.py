@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
+
 from longgame.arrays import Interactions
 from longgame.errors import ConfigError, DataError
 from longgame.evaluation.ratings import Entry, Rater, RatingTable, folds, in_time, judge
-from longgame.evaluation.splits import Cut
+from longgame.evaluation.splits import Cut, Split, together
 from longgame.models import MODELS
+from longgame.models.rating_fit import labelled
 from longgame.wiring.configs import Configs, names_of
 from longgame.wiring.training import Say
 from longgame.wiring.workspace import Workspace
@@ -46,7 +49,7 @@ def ratings(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) ->
     log = _rated(ws, wish.kind)
     configs = Configs()
     if wish.cut is not None:
-        split = wish.cut.split(log, wish.seed)
+        split = _in_time(log, wish.cut, wish.seed)
         parts, label = in_time(split), split.label
     else:
         parts, label = folds(log, wish.folds, wish.seed), f"{wish.folds} folds drawn at random"
@@ -63,6 +66,16 @@ def ratings(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) ->
                 Entry(f"{name}, told when", f"{MODELS[name].title}, told the moment of each rating", make, told=True)
             )
     return judge(parts, entries, label, wish.seed, on_fold=told)
+
+
+def _in_time(log: Interactions, cut: Cut, seed: int) -> Split:
+    """Cut where the ratings say; what else was taken before that moment is learned from."""
+    split = cut.split(log.select(labelled(log)), seed)
+    if not len(split.test):
+        return split
+    first = int(split.test.at.min())
+    early = log.select((log.at < first) & ~labelled(log))
+    return Split(split.label, together(split.before, early), early.select(np.zeros(len(early), np.bool_)), split.test)
 
 
 def _made(name: str, config: Any) -> Rater:
