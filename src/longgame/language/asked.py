@@ -9,6 +9,7 @@ import numpy as np
 from longgame.language.prompt import clean
 from longgame.language.questions import Question
 from longgame.language.smollm import THOUGHT, WIDTH, SmolLM
+from longgame.protocols import Chooser
 from longgame.types import F32
 
 SEPARATOR = "\x1f"
@@ -18,7 +19,10 @@ SEPARATOR = "\x1f"
 class Answers:
     """A ``protocols.LanguageModel`` whose vectors are the log-probabilities of the answers to a question themselves."""
 
-    def __init__(self, model: SmolLM, question: Question) -> None:
+    batch = 128
+    """Texts whose answers are kept at once: what a killed run loses at most."""
+
+    def __init__(self, model: Chooser, question: Question) -> None:
         self._model, self._question = model, question
 
     @property

@@ -87,6 +87,10 @@ class Ledger:
     seconds: float = 0.0
     """Waited for answers, calls under way together counted once each."""
 
+    def add(self, calls: int, tokens: int, seconds: float) -> None:
+        """What a model on this machine was asked: a prompt is a call."""
+        self.calls, self.tokens, self.seconds = self.calls + calls, self.tokens + tokens, self.seconds + seconds
+
 
 class Remote:
     """A ``protocols.LanguageModel`` behind an endpoint. Needs the extra ``remote``."""

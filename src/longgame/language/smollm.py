@@ -7,6 +7,7 @@ freely, a model of this size repeats itself; asked so, it ranks texts well, thou
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
 from functools import cached_property
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from longgame.errors import ConfigError, MissingExtra
+from longgame.language.remote import Ledger
 from longgame.precision import Precision, checked, number, resolved
 from longgame.types import F32
 
@@ -46,6 +48,7 @@ class SmolLM:
     def __init__(self, precision: Precision = "auto") -> None:
         """bfloat16 wants a processor that has it and is slow on others; auto sees what is there."""
         self._precision = checked(precision, "SmolLM")
+        self.ledger = Ledger()
 
     @staticmethod
     def installed() -> bool:
@@ -65,7 +68,7 @@ class SmolLM:
         answers = self._first_tokens(options)
         out = np.zeros((len(prompts), len(options)), np.float32)
         for rows, states in self._read(prompts, (LAYERS,)):
-            out[rows] = self._loaded[0].lm_head(states[0]).float().log_softmax(-1)[:, answers].numpy()
+            out[rows] = self.loaded[0].lm_head(states[0]).float().log_softmax(-1)[:, answers].numpy()
         return out
 
     def states(self, prompts: Sequence[str], layers: Sequence[int] = THOUGHT) -> F32:
@@ -81,7 +84,7 @@ class SmolLM:
         return out.reshape(len(prompts), -1)
 
     def _first_tokens(self, options: Sequence[str]) -> list[int]:
-        tokenizer = self._loaded[1]
+        tokenizer = self.loaded[1]
         answers = [tokenizer(option).input_ids[0] for option in options]
         if len(set(answers)) < max(2, len(options)):
             raise ConfigError(
@@ -90,9 +93,9 @@ class SmolLM:
             )
         return answers
 
-    def _tokens(self, prompts: Sequence[str]) -> list[list[int]]:
+    def tokens(self, prompts: Sequence[str]) -> list[list[int]]:
         """What looks like a control token in a stranger's text is spelled out: it ends no turn."""
-        tokenizer = self._loaded[1]
+        tokenizer = self.loaded[1]
         return [tokenizer(text, split_special_tokens=True).input_ids[-TOKENS:] for text in prompts]
 
     def _read(self, prompts: Sequence[str], layers: Sequence[int]) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
@@ -100,8 +103,8 @@ class SmolLM:
         import torch
         from transformers import DynamicCache
 
-        network = self._loaded[0]
-        tokens = self._tokens(prompts)
+        network = self.loaded[0]
+        tokens = self.tokens(prompts)
         shared = _shared(tokens)
         with torch.inference_mode():
             before = network.model(torch.tensor([tokens[0][:shared]])).past_key_values.layers if shared else ()
@@ -115,11 +118,13 @@ class SmolLM:
                         wide = (len(rows), -1, -1, -1)
                         cache.update(held.keys.expand(*wide), held.values.expand(*wide), layer)
                     part = torch.tensor([tokens[row][shared:] for row in rows])
+                    began = time.perf_counter()
                     out = network.model(part, past_key_values=cache, output_hidden_states=True)
+                    self.ledger.add(len(rows), part.numel(), time.perf_counter() - began)
                     yield rows, [out.hidden_states[layer][:, -1] for layer in layers]
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
+    def loaded(self) -> tuple[Any, Any]:
         """The network and its tokenizer. Loading takes some seconds: four bits a weight are unpacked."""
         for package, told in (("torch", "torch"), ("transformers", "transformers"), ("gguf", "gguf")):
             if find_spec(package) is None:

@@ -1,0 +1,139 @@
+"""A sentence or two about an item whose own text is thin, made of what is known of it and of nothing else.
+
+The facts are the item's text, its categories and numbers, tags that it says itself, items near it, and what its reviews say
+most. A model may word them; its words are held against the facts (``checks``), and where one is too much the template says
+them instead. Either way every attribute that is stated is one of the facts, and says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from longgame.language.checks import RECIPE as CHECKS
+from longgame.language.checks import troubles
+from longgame.language.prompt import clean
+from longgame.types import Item
+
+RECIPE = "description-1"
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "description": {"type": "string", "minLength": 12, "maxLength": 240},
+        "attributes": {"type": "array", "items": {"type": "string", "minLength": 2, "maxLength": 40}, "maxItems": 6},
+    },
+    "required": ["description", "attributes"],
+    "additionalProperties": False,
+}
+"""What is asked of a writer."""
+_FACT = 80
+"""Characters of a fact's value; a name may have twice as many."""
+_FACTS = 8
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that is known of an item, and by what."""
+
+    name: str
+    values: tuple[str, ...]
+    source: str
+    """"item", "tags", "neighbours" or "reviews"."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said of an item."""
+
+    text: str
+    by: str
+    """"model" or "template"."""
+    attributes: tuple[str, ...]
+    """Values of facts that the text states."""
+    troubles: tuple[str, ...] = ()
+    """Why what the model wrote was not used."""
+
+
+def facts(item: Item, tags: Sequence[str] = (), near: Sequence[str] = (), reviews: Sequence[str] = ()) -> tuple[Fact, ...]:
+    """What may be said of an item: ``tags`` that it says itself, names of items ``near`` it, words of its ``reviews``."""
+    out = [Fact("name", (clean(item.text, 2 * _FACT),), "item")]
+    for name, value in sorted(item.attributes.items()):
+        if isinstance(value, bool):
+            values: tuple[str, ...] = ("yes",) if value else ()
+        elif isinstance(value, float | int):
+            values = (f"{value:g}" if "year" not in name.lower() else str(int(value)),) if value else ()
+        else:
+            values = tuple(clean(v, _FACT) for v in ((value,) if isinstance(value, str) else value))
+        if values := tuple(v for v in values if v and v.lower() != "unknown"):
+            out.append(Fact(clean(name, 32), values[:_FACTS], "item"))
+    for name, some, source in (("tags", tags, "tags"), ("near it", near, "neighbours"), ("reviews say", reviews, "reviews")):
+        if values := tuple(told for v in some if (told := clean(v, _FACT))):
+            out.append(Fact(name, values[:_FACTS], source))
+    return tuple(out[: _FACTS + 4])
+
+
+def source(known: Sequence[Fact]) -> str:
+    """The facts as one line: what a writer reads, and what its words are held against."""
+    return "; ".join(f"{fact.name}: {', '.join(fact.values)}" for fact in known)
+
+
+def template(known: Sequence[Fact]) -> Description:
+    """The facts as a sentence, word for word.
+
+    >>> template(facts(Item("1", "Jaws", {"genre": ("Thriller", "Horror"), "year": 1975.0}))).text
+    'Jaws. Genre: Thriller, Horror. Year: 1975.'
+    """
+    told = [fact.values[0] if fact.name == "name" else f"{fact.name[:1].upper()}{fact.name[1:]}: {', '.join(fact.values)}"
+            for fact in known if fact.values[0]]  # fmt: skip
+    text = " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in told)
+    return Description(text, "template", tuple(v for fact in known if fact.name != "name" for v in fact.values))
+
+
+def shots(known: Sequence[Sequence[Fact]]) -> str:
+    """The prompt's head: what is asked, and examples of it made from the catalogue's own facts."""
+    told = [f"Facts: {source(one)}\n{_example(one)}\n\n" for one in known]
+    return "Say the facts about a thing in one sentence, with no other word.\n\n" + "".join(told)
+
+
+def _example(known: Sequence[Fact]) -> str:
+    import json
+
+    name, *others = known
+    parts = [f"{fact.name} {_listed(fact.values)}" for fact in others]
+    stated = [value for fact in others for value in fact.values][:6]
+    ending = f" has the {_listed(parts)}." if parts else " is what it is called."
+    return json.dumps({"description": f"{name.values[0]}{ending}", "attributes": stated}, ensure_ascii=False)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def prompt(head: str, known: Sequence[Fact]) -> str:
+    """What a writer is given. The facts are cleaned: one line, bounded, so they end neither it nor the question."""
+    return f"{head}Facts: {source(known)}\n"
+
+
+def version(writer: str, head: str) -> str:
+    """Names all that changes a description, apart from its facts."""
+    told = blake2b(repr((RECIPE, CHECKS, SCHEMA, head)).encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{RECIPE}-{told}+{writer}"
+
+
+def judged(written: Mapping[str, Any], known: Sequence[Fact], avoid: Sequence[str] = ()) -> Description:
+    """The model's words where they say no more than the facts, the template where they do, with the reasons."""
+    text, told = " ".join(str(written["description"]).split()), source(known)
+    wrong = troubles(text, told, avoid=avoid)
+    values = {value.lower(): value for fact in known if fact.name != "name" for value in fact.values}
+    if invented := [str(one) for one in written["attributes"] if str(one).lower() not in values]:
+        wrong.append(f"lists what is no fact: {', '.join(invented[:3])}")
+    name = next((fact.values[0] for fact in known if fact.name == "name"), "")
+    if name and name.lower() not in text.lower():
+        wrong.append("does not name the thing")
+    if wrong:
+        fallback = template(known)
+        return Description(fallback.text, fallback.by, fallback.attributes, tuple(wrong))
+    stated = tuple(value for low, value in values.items() if low in text.lower())
+    return Description(text, "model", stated)
