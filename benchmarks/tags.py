@@ -141,13 +141,17 @@ def main() -> None:
         runs = [once(sets[name], seed, args.most, cache, model) for seed in range(args.seeds)]
         report[name] = summary(runs)
         if not args.json:
-            print(f"\n{name}: {len(sets[name]):,} films, {args.most} in a test, {args.seeds} dealings; 95 % intervals over them")
+            print(
+                f"\n{name}: {len(sets[name]):,} films, {args.most} in a test, {args.seeds} dealings; 95 % intervals over them"
+            )
             for way, figures in report[name].items():
                 print(f"  {way:26}", "  ".join(f"{k} {v[0]:.3f} [{v[1]:.3f}, {v[2]:.3f}]" for k, v in figures.items()))
             if name == "titles":
                 got = report[name]["reader"]["auc by genre"][0]
                 print(f"  goal {GOAL:.2f} by genre, reader {got:.3f}, ratio {got / GOAL:.2f}")
-            print(f"  {time.perf_counter() - began:,.0f} s, {model.ledger.calls:,} prompts, {model.ledger.tokens:,} tokens in all")
+            print(
+                f"  {time.perf_counter() - began:,.0f} s, {model.ledger.calls:,} prompts, {model.ledger.tokens:,} tokens in all"
+            )
     if args.json:
         print(json.dumps(report))
 

@@ -1,9 +1,9 @@
-"""``longgame understand``: the catalogue's texts into vectors, once each."""
+"""``longgame understand``: the catalogue's texts into vectors, tags, attributes and descriptions, once each."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,40 +11,76 @@ from longgame.commands.terminal import progress, say, say_json, settings_of
 
 if TYPE_CHECKING:
     from longgame.settings import Settings
+    from longgame.wiring.understanding import Done
+
+KINDS = ("vectors", "tags", "attributes", "descriptions")
 
 
 def understand(
     ctx: typer.Context,
+    what: Annotated[str, typer.Option(help="By commas: vectors, tags, attributes, descriptions.")] = "vectors",
     model: Annotated[str | None, typer.Option(help="minilm, e5, words, hashing or remote.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
     budget: Annotated[str | None, typer.Option(help="Read for so long at most, as in 30m; the rest waits.")] = None,
+    show: Annotated[str | None, typer.Option(help="Say what was read of this item, and from what; read nothing.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read every item's text with the language model. What was read before is not read again."""
+    settings = settings_of(ctx, {"language.model": model})
+    kinds, seconds = _kinds(what), _seconds(budget)
+    if show is not None:
+        from longgame.wiring.reading_items import show as shown
+
+        _say_item(shown(settings, show), json)
+        return
+    said: dict[str, Any] = {}
+    if kinds[0] == "vectors":
+        if plan:
+            said = _plan_vectors(settings, json)
+        else:
+            said, spent = _vectors(settings, seconds, json)
+            seconds = None if seconds is None else max(0.0, seconds - spent)
+    for name, told in _items(settings, [kind for kind in kinds if kind != "vectors"], plan, seconds, json):
+        said[name] = told
+    if json:
+        say_json(said)
+
+
+def _kinds(what: str) -> list[str]:
+    from longgame.errors import ConfigError
+
+    named = {kind.strip() for kind in what.split(",") if kind.strip()}
+    if not named or named - set(KINDS):
+        raise ConfigError(f"--what: must be some of {', '.join(KINDS)} by commas, got {what!r}")
+    return [kind for kind in KINDS if kind in named]
+
+
+def _seconds(budget: str | None) -> float | None:
     from longgame.errors import ConfigError
     from longgame.settings.tree import duration
-    from longgame.wiring import understanding
 
-    settings = settings_of(ctx, {"language.model": model})
     try:
-        seconds = None
-        if budget is not None:
-            seconds = duration(float(budget) if budget.isdigit() else budget).total_seconds()
+        return None if budget is None else duration(float(budget) if budget.isdigit() else budget).total_seconds()
     except ValueError as wrong:
         raise ConfigError(f"--budget: {wrong}, got {budget!r}") from None
-    if plan:
-        _say_plan(settings, json)
-        return
+
+
+def _vectors(settings: Settings, seconds: float | None, json: bool) -> tuple[dict[str, Any], float]:
+    from longgame.wiring import understanding
+
     with progress("understand", "texts", quiet=json) as advance:
         done = understanding.understand(settings, seconds, advance)
     rate = done.new / done.seconds if done.new else 0.0
-    if json:
-        told = {"model": done.model, "items": done.items, "new": done.new, "cached": done.items - done.new - done.left}
-        if done.features is not None:
-            told |= {"features": done.features.version, "width": done.features.width}
-        ledger = {"ledger": asdict(done.ledger)} if done.ledger else {}
-        say_json({**told, "left": done.left, "texts_per_second": round(rate, 1), **ledger})
-        return
+    told = {"model": done.model, "items": done.items, "new": done.new, "cached": done.items - done.new - done.left}
+    if done.features is not None:
+        told |= {"features": done.features.version, "width": done.features.width}
+    ledger = {"ledger": asdict(done.ledger)} if done.ledger else {}
+    if not json:
+        _say_vectors(done, rate)
+    return {**told, "left": done.left, "texts_per_second": round(rate, 1), **ledger}, done.seconds
+
+
+def _say_vectors(done: Done, rate: float) -> None:
     cached = done.items - done.new - done.left
     say(f"{done.items:,} items with {done.model}: {done.new:,} new, {cached:,} cached, {rate:,.0f} texts/s")
     if done.ledger:
@@ -56,13 +92,12 @@ def understand(
         say("the catalogue is empty: longgame import PATH")
 
 
-def _say_plan(settings: Settings, json: bool) -> None:
+def _plan_vectors(settings: Settings, json: bool) -> dict[str, Any]:
     from longgame.wiring import understanding
 
     told = understanding.plan(settings)
     if json:
-        say_json(asdict(told))
-        return
+        return asdict(told)
     say(
         f"{told.items:,} items with {told.model}: {told.texts:,} texts to read, {told.characters:,} characters, about "
         f"{told.tokens:,} tokens"
@@ -72,3 +107,68 @@ def _say_plan(settings: Settings, json: bool) -> None:
     if told.calls is not None:
         cost = f", about {told.cost:,.4f} by remote.price" if told.cost is not None else ""
         say(f"{told.calls:,} calls if none fails{cost}; the server was not asked")
+    return {}
+
+
+def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | None, json: bool) -> list[tuple[str, Any]]:
+    """What is read beside vectors, said or given back."""
+    if not kinds:
+        return []
+    from longgame.wiring.reading_items import Reader
+    from longgame.wiring.workspace import one_thread
+
+    one_thread()
+    reader, out = Reader(settings), []
+    if not reader.items:
+        if not json:
+            say("the catalogue is empty: longgame import PATH")
+        return [(kind, {"items": 0}) for kind in kinds]
+    for kind in kinds:
+        if plan:
+            told = reader.plan(kind)
+            out.append((kind, asdict(told)))
+            if not json:
+                say(f"{kind} by {told.version}")
+                say(
+                    f"  {told.calls:,} prompts, about {told.tokens:,} tokens, {told.seconds:,.0f} s on this machine as it is now"
+                )
+            continue
+        with progress(kind, "prompts", quiet=json) as advance:
+            done = reader.read(kind, seconds, advance)
+        seconds = None if seconds is None else max(0.0, seconds - done.seconds)
+        out.append((kind, asdict(done)))
+        if not json:
+            used = done.ledger
+            say(f"{kind} by {done.version}")
+            if done.left:
+                say(f"  {done.left:,} prompts are left: the same command goes on")
+            else:
+                say(f"  {done.items:,} items, {done.found:,} {kind}: {done.note}")
+            say(
+                f"  {used.calls:,} calls, {used.tokens:,} tokens, {used.seconds:,.0f} s of the model; {done.seconds:,.0f} s in all"
+            )
+    return out
+
+
+def _say_item(told: dict[str, Any], json: bool) -> None:
+    if json:
+        say_json(told)
+        return
+    say(f"{told['item']}: {told['text']}")
+    for name, value in told["own"].items():
+        say(f"  {name}: {', '.join(value) if isinstance(value, tuple) else value}")
+    for what in ("tags", "attributes"):
+        if what in told:
+            say(f"{what} by {told[what]['version']}")
+            for one in told[what]["found"]:
+                span = one["evidence"]
+                by = f'{span["part"]} says "{span["words"]}"' if span else "the model, from: " + told["read as"]
+                name = f"{one['name']} = {one['value']}" if "value" in one else one["name"]
+                say(f"  {one['confidence']:.2f}  {name}  ({by})")
+    for one in told.get("descriptions", {}).get("found", []):
+        say(f"description by {told['descriptions']['version']}")
+        say(f"  {one['text']}  (by the {one['by']})")
+        for trouble in one["troubles"]:
+            say(f"  the model's was not used: it {trouble}")
+    if not set(told) & {"tags", "attributes", "descriptions"}:
+        say("nothing was read of it beside vectors: longgame understand --what tags,attributes,descriptions")

@@ -23,9 +23,7 @@ def logistic(scores: F64, so: Bool, steps: int = 50) -> F64:
     for _ in range(steps):
         chance = probability(scores, weight)
         bend = np.maximum(chance * (1 - chance), 1e-9)
-        step = np.linalg.solve(
-            table.T @ (bend[:, None] * table) + np.diag(price), table.T @ (wanted - chance) - price * weight
-        )
+        step = np.linalg.solve(table.T @ (bend[:, None] * table) + np.diag(price), table.T @ (wanted - chance) - price * weight)
         size = float(np.abs(step).max())
         weight += step if size <= 4 else step * 4 / size  # from afar Newton's step may overshoot
         if size < 1e-8:

@@ -66,7 +66,9 @@ class SmolLMWriter:
         try:
             found = json.loads(text)
         except ValueError:
-            raise ConfigError(f"generate: an object was not ended within {TOKENS} tokens; bound its strings and lists") from None
+            raise ConfigError(
+                f"generate: an object was not ended within {TOKENS} tokens; bound its strings and lists"
+            ) from None
         wrong = next(iter(Draft202012Validator(schema).iter_errors(found)), None)
         if wrong is not None:
             raise ConfigError(f"generate: the schema cannot be followed to the letter: {wrong.message[:200]}")

@@ -24,9 +24,8 @@ from longgame.language.calibrated import logistic, probability
 from longgame.language.prompt import clean
 from longgame.language.questions import Question
 from longgame.language.sides import Sides
-from longgame.language.vocabulary import Span, Vocabulary
+from longgame.language.vocabulary import Span, Vocabulary, drawn
 from longgame.protocols import Chooser, LanguageModel
-from longgame.rng import derive
 from longgame.types import F64, Bool, Item
 
 RECIPE = "tags-1"
@@ -65,8 +64,8 @@ def told(item: Item) -> str:
     'GoldenEye (1995)'
     """
     years = [value for name, value in sorted(item.attributes.items()) if "year" in name.lower()]
-    year = f" ({int(float(years[0]))})" if years and _is_year(years[0]) else ""
-    return clean(item.text) + year
+    text, year = clean(item.text), str(int(float(str(years[0])))) if years and _is_year(years[0]) else ""
+    return f"{text} ({year})" if year and year not in text else text
 
 
 def _is_year(value: object) -> bool:
@@ -76,7 +75,9 @@ def _is_year(value: object) -> bool:
         return False
 
 
-def question(items: Sequence[Item], vocabulary: Vocabulary, chooser: Chooser, seed: int = 0) -> tuple[Question, list[int]]:
+def question(
+    items: Sequence[Item], vocabulary: Vocabulary, chooser: Chooser, seed: int = 0, asked: str = "Tag"
+) -> tuple[Question, list[int]]:
     """What is asked of each item, its examples items that say a tag, and for every tag which of the answers stands for it.
 
     A chooser tells an answer by its first token: tags that begin alike share an answer. Raises DataError where nothing is said.
@@ -86,7 +87,7 @@ def question(items: Sequence[Item], vocabulary: Vocabulary, chooser: Chooser, se
     answers = tuple(names[groups.index(group)] for group in range(max(groups, default=-1) + 1))
     shots: list[tuple[tuple[str, ...], str]] = []
     shown: set[int] = set()
-    for row in derive(seed, "shots").permutation(len(items)).tolist():
+    for row in drawn(items, "shots", seed):
         for place in sorted(vocabulary.said(items[row]), key=lambda p: vocabulary.tags[p].count):
             text = vocabulary.without(told(items[row]), place)
             if groups[place] not in shown and len(text.split()) >= 2:
@@ -97,7 +98,7 @@ def question(items: Sequence[Item], vocabulary: Vocabulary, chooser: Chooser, se
             break
     if not shots or len(answers) < 2:
         raise DataError(f"tags: needs two tags or more that items say, got {len(names)} and {len(shots)} examples")
-    return Question("tags", "Name what each thing is.", ("Thing",), "Tag", answers, tuple(shots)), groups
+    return Question("tags", "Name what each thing is.", ("Thing",), asked, answers, tuple(shots)), groups
 
 
 def _told_apart(chooser: Chooser, names: Sequence[str]) -> list[int]:
@@ -138,12 +139,13 @@ class TagReader:
         chooser: Chooser | None,
         cache: VectorCache,
         seed: int = 0,
+        asked: str = "Tag",
     ) -> None:
         """Without a ``chooser`` the encoder reads alone, less well. Nothing is read yet."""
-        self.vocabulary, self._items, self._seed = vocabulary, items, seed
+        self.vocabulary, self._items, self._seed, self._word = vocabulary, items, seed, asked
         self._encoder, self._chooser, self._cache = encoder, chooser, cache
         self._said = [vocabulary.said(item) for item in items]
-        self._sample = derive(seed, "sample").permutation(len(items))[:_SAMPLE].tolist()
+        self._sample = drawn(items, "sample", seed)[:_SAMPLE]
         self._fitted: _Fitted | None = None
 
     @cached_property
@@ -151,7 +153,7 @@ class TagReader:
         """What the chooser is asked, and which answer stands for each tag; None without a chooser."""
         if self._chooser is None:
             return None
-        asked, groups = question(self._items, self.vocabulary, self._chooser, self._seed)
+        asked, groups = question(self._items, self.vocabulary, self._chooser, self._seed, self._word)
         return Answers(self._chooser, asked), groups
 
     @cached_property
@@ -211,7 +213,9 @@ class TagReader:
         for item, said in zip(self._items, self._said, strict=True):
             filed = {p for p, span in said.items() if span.part != "text"}
             if filed:
-                named = {p for p, _ in self.vocabulary.mentions(clean(item.text)) if self.vocabulary.tags[p].source == "category"}
+                named = {
+                    p for p, _ in self.vocabulary.mentions(clean(item.text)) if self.vocabulary.tags[p].source == "category"
+                }
                 hit, every = hit + len(named & filed), every + len(named)
         return hit / (every + 1)
 
@@ -273,7 +277,7 @@ class TagReader:
     def _own(self) -> tuple[list[F64], list[set[int]]]:
         """Vectors of each tag's own items without what says it, and their rows."""
         by: list[list[int]] = [[] for _ in self.vocabulary.tags]
-        for row in derive(self._seed, "own").permutation(len(self._items)).tolist():
+        for row in drawn(self._items, "own", self._seed):
             for place in self._said[row]:
                 if len(by[place]) < _OWN:
                     by[place].append(row)

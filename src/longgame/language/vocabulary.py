@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -30,8 +31,12 @@ ALIKE = 0.82
 """Cosine of two names from which on they are one tag."""
 _COMMONER = 0.75
 """Power of the number of items that say a phrase, beside how close they lie: 0 prefers names of few, 1 words of many."""
+_CLOSE = 0.1
+"""Cosine of two items that say a phrase, beyond that of any two, on average, at least: what says nothing has .05 or so."""
 _FEWEST, _SHARE, _MOST = 5, 0.002, 0.25
 """Items that say a tag: so many, or this share of the catalogue; not more than that share where a text says it."""
+_PAUSE = re.compile(r"[.,;:!?()\[\]|/]")
+"""What no phrase goes across."""
 _WORD = re.compile(r"[^\W_]+(?:['’&-][^\W_]+)*")
 _COMMON = frozenset(
     """a about after again all also an and any are as at back be because been before being between both but by can come could
@@ -114,10 +119,15 @@ class Vocabulary:
             at = max(at, end)
         return " ".join("".join([*out, told[at:]]).split())
 
+    def basis(self, items: Sequence[Item]) -> list[Item]:
+        """The items that this was found in, of those that there are now."""
+        known = set(self.catalogue)
+        return [item for item in items if item_key(item) in known]
+
     def other(self, items: Sequence[Item]) -> float:
         """Share of a catalogue that this was not found in, in [0, 1]."""
         known = set(self.catalogue)
-        return sum(_key(item) not in known for item in items) / max(1, len(items))
+        return sum(item_key(item) not in known for item in items) / max(1, len(items))
 
     def to_json(self) -> dict[str, Any]:
         rows = [{"name": t.name, "forms": t.forms, "count": t.count, "source": t.source} for t in self.tags]
@@ -134,6 +144,14 @@ class Vocabulary:
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"vocabulary: is no {RECIPE} ({error}); delete it, it is made again") from None
         return found
+
+
+def drawn(items: Sequence[Item], what: str, seed: int = 0) -> list[int]:
+    """Rows of the items in an order that ``what`` draws: each item's place is its own, whatever others there are.
+
+    An item that comes or goes moves no other, so what was asked with examples drawn so need not be asked anew.
+    """
+    return sorted(range(len(items)), key=lambda row: blake2b(f"{seed} {what} {item_key(items[row])}".encode()).digest())
 
 
 def fold(phrase: str) -> str:
@@ -160,11 +178,12 @@ def find(items: Sequence[Item], model: LanguageModel, vectors: F32, size: int = 
     ``model`` reads the names of some hundred candidates, so that near-synonyms become one. The same for the same catalogue in
     any order of its items.
     """
-    catalogue = tuple(sorted(_key(item) for item in items))
+    catalogue = tuple(sorted(item_key(item) for item in items))
     least = max(_FEWEST, round(_SHARE * len(items)))
     found = _by_category(items, least, size)
     taken = {form for tag in found for form in tag.forms}
-    found += [tag for tag in _by_text(items, vectors, least, 2 * size) if tag.name not in taken]
+    parts = {word for form in taken for word in form.split()}  # a text may list its categories: a run of them is no new tag
+    found += [tag for tag in _by_text(items, vectors, least, 2 * size) if not parts.issuperset(tag.name.split())]
     return Vocabulary(tuple(_merged(found, model)[:size]), catalogue)
 
 
@@ -204,8 +223,9 @@ def _by_text(items: Sequence[Item], vectors: F32, least: int, size: int) -> list
     for form, own in usual.items():
         close = float(np.linalg.norm(vectors[own].mean(axis=0, dtype=np.float64) - middle) ** 2)
         by_chance = (1 - float(middle @ middle)) / len(own)
-        scored.append(((close - by_chance) * len(own) ** _COMMONER, form, len(own)))
-    best = sorted(((s, f, n) for s, f, n in scored if s > 0), key=lambda row: (-row[0], row[1]))[:size]
+        if close - by_chance >= _CLOSE:
+            scored.append(((close - by_chance) * len(own) ** _COMMONER, form, len(own)))
+    best = sorted(scored, key=lambda row: (-row[0], row[1]))[:size]
     return [Tag(form, (form,), n, "text") for _, form, n in best]
 
 
@@ -239,6 +259,8 @@ def _phrases(text: str) -> Iterator[tuple[str, int, int]]:
     for first in range(len(words)):
         for last in range(min(len(words), first + LONGEST) - 1, first - 1, -1):
             run = words[first : last + 1]
+            if any(_PAUSE.search(text, one[2], other[1]) for one, other in pairwise(run)):
+                continue
             yield " ".join(word for word, _, _ in run), run[0][1], run[-1][2]
 
 
@@ -247,6 +269,7 @@ def _parts(form: str, length: int) -> list[str]:
     return [" ".join(words[at : at + length]) for at in range(len(words) - length + 1)]
 
 
-def _key(item: Item) -> str:
+def item_key(item: Item) -> str:
+    """Names an item's contents, whatever its id."""
     told = json.dumps([item.text, sorted((k, v) for k, v in item.attributes.items())], default=str)
     return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()

