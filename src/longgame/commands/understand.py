@@ -103,7 +103,7 @@ def _plan_vectors(settings: Settings, json: bool) -> dict[str, Any]:
         f"{told.tokens:,} tokens"
     )
     if told.seconds is not None:
-        say(f"about {told.seconds:,.0f} s on this machine as it is now, by a sample of the texts")
+        say(f"about {told.seconds:,.0f} s on this machine now, by a sample of the texts")
     if told.calls is not None:
         cost = f", about {told.cost:,.4f} by remote.price" if told.cost is not None else ""
         say(f"{told.calls:,} calls if none fails{cost}; the server was not asked")
@@ -144,9 +144,7 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
                 say(f"  {done.left:,} prompts are left: the same command goes on")
             else:
                 say(f"  {done.items:,} items, {done.found:,} {kind}: {done.note}")
-            say(
-                f"  {used.calls:,} calls, {used.tokens:,} tokens, {used.seconds:,.0f} s of the model; {done.seconds:,.0f} s in all"
-            )
+            say(f"  {used.calls:,} calls, {used.tokens:,} tokens, {used.seconds:,.0f} s of them; {done.seconds:,.0f} s in all")
     return out
 
 

@@ -25,9 +25,10 @@ PATTERNS: Mapping[str, re.Pattern[str]] = {
     ),
 }
 """Types that are found in the text."""
-COLOURS = tuple(
-    "black white red blue green pink purple brown grey gold silver orange yellow beige violet turquoise nude".split()
-)
+_COLOURS = """
+black white red blue green pink purple brown grey gold silver orange yellow beige violet turquoise nude
+"""
+COLOURS = tuple(_COLOURS.split())
 """Options of the type colour."""
 _FREE = re.compile(r"[^\W_][\w &'’-]{0,39}")
 

@@ -13,7 +13,7 @@ PRICE = 1e-3
 def logistic(scores: F64, so: Bool, steps: int = 50) -> F64:
     """(d+1,) weights of (n, d) scores, the last for all of them alike, by Newton's method on the log-likelihood.
 
-    Where every example is so, or none, the weights still say how sure that makes: the price counts as a fraction of one example.
+    Where every example is so, or none, the weights stay finite: the price counts as part of one example.
     """
     table = np.column_stack([scores, np.ones(len(scores))]).astype(np.float64)
     wanted = so.astype(np.float64)

@@ -20,12 +20,16 @@ RUN = 3
 RECIPE = "checks-1"
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-JOINS = frozenset(
-    """a an and are as at be been both by for from has have in into is it its of on or that the their them these they this those
-    to was were which who with also one""".split()
-)
+_JOINS = """
+a an and are as at be been both by for from has have in into is it its of on or that the their them these they this
+those to was were which who with also one
+"""
+JOINS = frozenset(_JOINS.split())
 """Words that join others and say nothing by themselves."""
-_DENIALS = frozenset("no not never none nor without neither isn't wasn't aren't doesn't don't cannot can't won't".split())
+_DENYING = """
+no not never none nor without neither isn't wasn't aren't doesn't don't cannot can't won't
+"""
+_DENIALS = frozenset(_DENYING.split())
 
 
 def unsaid(text: str, source: str, free: Collection[str] = ()) -> list[str]:

@@ -1,6 +1,6 @@
 """Objects that a model wrote, on disk, by recipe and hash of the prompt: what was written once is never written again.
 
-One folder a recipe: ``recipe.json`` says which writer, prompt and schema they are of, ``objects.jsonl`` holds a line each (hash,
+One folder a recipe: ``recipe.json`` says which writer and schema they are of, ``objects.jsonl`` holds a line each (hash,
 object, checksum) and only ever grows. A batch is synced before it is reported, so a killed run loses at most one; a torn tail
 is cut off by the next writer, a damaged line elsewhere counts as missing. One writer at a time, and a second is told so.
 """
@@ -76,7 +76,7 @@ class ObjectCache:
         if recipe != self._recipe:
             raise ArtefactError(f"{self._home}: holds objects of another recipe; delete the folder to start anew")
         lines = self._path.read_bytes().split(b"\n")[:-1] if self._path.exists() else []
-        return {key: one for key, one in filter(None, map(_parsed, lines))}
+        return dict(filter(None, map(_parsed, lines)))
 
     def _repair(self) -> None:
         if not (self._home / "recipe.json").exists():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longgame.types import F64
+from longgame.types import F64, Bool
 
 PRIOR = 3.0
 """Items that a name counts as."""
@@ -29,6 +29,10 @@ class Sides:
     """(T, D) a tag's items and its name, less the mean, added"""
     weight: F64
     """(T,) how many items that is"""
+    share: F64
+    """(T,) a tag's items, of all"""
+    count: int
+    """I"""
 
     @staticmethod
     def fit(vectors: F64, own: Sequence[F64], names: F64, price: float) -> Sides:
@@ -37,16 +41,23 @@ class Sides:
         cover = np.cov((vectors - mean).T) if len(vectors) > 1 else np.zeros((len(mean), len(mean)))
         middle = max(float(np.trace(cover)) / len(mean), 1e-9)
         total = PRIOR * (names - names.mean(axis=0)) + np.array([(rows - mean).sum(axis=0) for rows in own])
-        weight = PRIOR + np.array([len(rows) for rows in own], np.float64)
-        return Sides(mean, np.linalg.inv(cover + price * middle * np.eye(len(mean))), total, weight)
+        size = np.array([len(rows) for rows in own], np.float64)
+        inverse = np.linalg.inv(cover + price * middle * np.eye(len(mean)))
+        return Sides(mean, inverse, total, PRIOR + size, size / len(vectors), len(vectors))
 
     def score(self, vectors: F64) -> F64:
-        """(n, D) -> (n, T), higher is more on the tag's side."""
+        """(n, D) of items that nothing was learned from -> (n, T), higher is more on the tag's side."""
         out: F64 = (vectors - self.mean) @ self.inverse @ self.total.T / self.weight
         return out
 
-    def without_itself(self, vector: F64, tag: int) -> float:
-        """The score of one of the tag's own items, as if it had not been among them."""
-        x = vector - self.mean
-        solved = self.inverse @ x
-        return float(self.total[tag] @ solved - x @ solved) / (self.weight[tag] - 1)
+    def without_themselves(self, vectors: F64, own: Bool) -> F64:
+        """(n, D) of items that were among all, (n, T) whether they were a tag's own -> (n, T) as if they had not been.
+
+        As the error of leaving each out in ridge regression (Hastie, Tibshirani and Friedman, 2009, eq. 7.64): one of the
+        tag's own draws the line to itself, and any other pushes it away.
+        """
+        centred = vectors - self.mean
+        lever = np.minimum(((centred @ self.inverse) * centred).sum(axis=1) / self.count, 0.9)[:, None]
+        scale = self.count / self.weight
+        out: F64 = (self.score(vectors) - lever * (own - self.share) * scale) / (1 - lever)
+        return out

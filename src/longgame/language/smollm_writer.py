@@ -47,7 +47,7 @@ class SmolLMWriter:
     def generate(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """For each prompt the likeliest object of the schema, token by token.
 
-        Raises ConfigError for a schema that is none, is not of an object, or lets an object grow beyond ``TOKENS``; MissingExtra.
+        Raises ConfigError for a schema that is none, is not of an object, or lets one grow beyond ``TOKENS``; MissingExtra.
         """
         grammar = self._grammar(schema)
         out: list[Mapping[str, Any] | None] = [None] * len(prompts)

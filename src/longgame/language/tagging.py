@@ -1,7 +1,7 @@
 """Which tags an item has: those it says itself, and those a model tells from what it says, each with how sure that is.
 
-A model of this size cannot say whether a tag fits (asked yes or no it is at chance, docs/experiments.md), but asked for *a* tag it
-finds the right ones more probable than others. So all tags are the options of one closed question, its examples from the
+A model of this size cannot say whether a tag fits (asked yes or no it is at chance, docs/experiments.md), but asked for *a* tag
+it finds the right ones more probable than others. So all tags are the options of one closed question, its examples from the
 catalogue, asked once an item. Beside that stand what a sentence encoder makes of the text: how near it lies to the tag's name,
 and on which side of the tag's own items (a linear discriminant, each item judged without itself). What the three are worth
 together is learned from items that say a tag, with the words that say it withheld: a confidence is how often, of items that
@@ -37,7 +37,7 @@ _SHOTS = 8
 """Examples in the question."""
 _SAMPLE, _OWN = 400, 100
 """Items that the confidence is learned from, and that a tag's own side is learned from, at most."""
-_PRICES = (0.03, 0.3, 3.0)
+_PRICES = (0.1, 1.0, 10.0)
 """Mean variances that are added to each direction's: the best for the sample is taken."""
 
 
@@ -185,7 +185,10 @@ class TagReader:
         """(n, T, 3) how much more than usual, in deviations, the answer, the name and the side speak for each tag."""
         fitted = self._fit()
         raw = self.raw(texts)
-        raw[:, :, 2] = fitted.sides.score(self._vectors(texts))
+        known = np.array([text in self._inside for text in texts], np.bool_)[:, None]
+        vectors = self._vectors(texts)
+        alone = fitted.sides.without_themselves(vectors, np.zeros(raw.shape[:2], np.bool_))
+        raw[:, :, 2] = np.where(known, alone, fitted.sides.score(vectors))
         out: F64 = (raw - fitted.centre) / fitted.width
         return out
 
@@ -224,6 +227,10 @@ class TagReader:
             return 1.0  # such a tag means no more than that a text says it
         return self.mentions
 
+    @cached_property
+    def _inside(self) -> set[str]:
+        return {told(item) for item in self._items}
+
     def _vectors(self, texts: Sequence[str]) -> F64:
         return self._cache.embed(self._encoder, list(texts)).astype(np.float64)
 
@@ -259,15 +266,13 @@ class TagReader:
             raw[where] = bare[np.arange(len(pairs)), where[1]]
             base = np.log((so.sum(axis=0) + 0.5) / (len(so) - so.sum(axis=0) + 0.5))
             every, own, rows = self._vectors([told(i) for i in self._items]), *self._own()
+            theirs = np.zeros((len(pairs), so.shape[1]), np.bool_)
+            theirs[np.arange(len(pairs)), where[1]] = [row in rows[place] for row, place in pairs]
             best = np.inf
             for price in _PRICES:
                 sides = Sides.fit(every, own, self._names, price)
-                raw[:, :, 2] = sides.score(self._vectors(texts))
-                for (row, place), vector in zip(pairs, self._vectors(lines), strict=True):
-                    known = row in rows[place]
-                    raw[at[row], place, 2] = (
-                        sides.without_itself(vector, place) if known else sides.score(vector[None])[0, place]
-                    )
+                raw[:, :, 2] = sides.without_themselves(self._vectors(texts), np.zeros_like(so))
+                raw[(*where, 2)] = sides.without_themselves(self._vectors(lines), theirs)[np.arange(len(pairs)), where[1]]
                 fitted = _weighed(sides, raw, base, so)
                 if fitted.loss < best:
                     best, self._fitted = fitted.loss, fitted

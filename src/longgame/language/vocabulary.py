@@ -38,14 +38,15 @@ _FEWEST, _SHARE, _MOST = 5, 0.002, 0.25
 _PAUSE = re.compile(r"[.,;:!?()\[\]|/]")
 """What no phrase goes across."""
 _WORD = re.compile(r"[^\W_]+(?:['’&-][^\W_]+)*")
-_COMMON = frozenset(
-    """a about after again all also an and any are as at back be because been before being between both but by can come could
-    day de did do does down each end even every few first for from get go good great had has have he her here him his how i if
-    in into is it its just la last le like made make many may me more most much my new no not now of off old on one only or
-    other our out over own part per s same set she so some such t than that the their them then there these they this those
-    through time to too two under up us very was way we well were what when where which while who will with without would year
-    years you your pack pcs piece size free best plus oz ml inch count film films movie movies product item""".split()
-)
+_USUAL = """
+a about after again all also an and any are as at back be because been before being between both but by can come could
+day de did do does down each end even every few first for from get go good great had has have he her here him his how i
+if in into is it its just la last le like made make many may me more most much my new no not now of off old on one only
+or other our out over own part per s same set she so some such t than that the their them then there these they this
+those through time to too two under up us very was way we well were what when where which while who will with without
+would year years you your pack pcs piece size free best plus oz ml inch count film films movie movies product item
+"""
+_COMMON = frozenset(_USUAL.split())
 """Words that say nothing of what a thing is; numbers are left out beside them."""
 
 Source = Literal["category", "text"]
@@ -179,6 +180,8 @@ def find(items: Sequence[Item], model: LanguageModel, vectors: F32, size: int = 
     any order of its items.
     """
     catalogue = tuple(sorted(item_key(item) for item in items))
+    if not items:
+        return Vocabulary((), catalogue)
     least = max(_FEWEST, round(_SHARE * len(items)))
     found = _by_category(items, least, size)
     taken = {form for tag in found for form in tag.forms}

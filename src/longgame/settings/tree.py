@@ -122,7 +122,7 @@ class ReadingSection(Section):
     writer: Literal["auto", "smollm", "template"] = "auto"
     """Who words descriptions: smollm needs the extra `generate` too; what fails the checks is said by the template."""
     attributes: Mapping[str, str | Texts] = {"year": "year", "size": "size", "colour": "colour"}
-    """Name to a type (year, size, colour), found in texts, or to options that a model may tell: { audience = ["women", "men"] }."""
+    """Name to a type (year, size, colour), found in texts, or to options that a model may tell: { sex = ["women", "men"] }."""
     thin: Count = 12
     """Words of a text up to which an item gets a description."""
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from longgame.artefacts import write_whole
-from longgame.errors import ArtefactError, ConfigError, DataError, MissingExtra
-from longgame.language import VectorCache, attributes, descriptions, describe
+from longgame.errors import ArtefactError, ConfigError, MissingExtra
+from longgame.language import VectorCache, attributes, describe, descriptions
 from longgame.language.objects import ObjectCache
 from longgame.language.remote import Ledger
 from longgame.language.smollm import SmolLM
