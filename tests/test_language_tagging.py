@@ -28,7 +28,7 @@ KNOWN = {"Comedy": {"funny", "laugh", "silly"}, "Horror": {"ghost", "blood", "sc
 
 
 class Words:
-    """A ``protocols.Chooser`` that counts words it knows in the last line but one of a prompt. Tells options by three letters."""
+    """A ``protocols.Chooser`` that counts words it knows. Tells options apart by their first three letters."""
 
     name = "words-it-knows"
 

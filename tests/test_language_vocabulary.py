@@ -11,6 +11,7 @@ from longgame.language import HashingModel
 from longgame.language.vocabulary import Vocabulary, drawn, find, fold
 from longgame.types import Item, ItemId
 
+GREEK = ["alpha", "beta", "gamma", "delta", "zeta", "theta", "kappa", "sigma", "tau", "phi", "chi", "psi", "omega", "rho", "iota"]
 MODEL = HashingModel(128)
 
 

@@ -129,9 +129,7 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
             out.append((kind, asdict(told)))
             if not json:
                 say(f"{kind} by {told.version}")
-                say(
-                    f"  {told.calls:,} prompts, about {told.tokens:,} tokens, {told.seconds:,.0f} s on this machine as it is now"
-                )
+                say(f"  {told.calls:,} prompts, {told.tokens:,} tokens or so, {told.seconds:,.0f} s here and now")
             continue
         with progress(kind, "prompts", quiet=json) as advance:
             done = reader.read(kind, seconds, advance)

@@ -7,6 +7,8 @@ them instead. Either way every attribute that is stated is one of the facts, and
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -98,8 +100,6 @@ def shots(known: Sequence[Sequence[Fact]]) -> str:
 
 
 def _example(known: Sequence[Fact]) -> str:
-    import json
-
     name, *others = known
     parts = [f"{fact.name} {_listed(fact.values)}" for fact in others]
     stated = [value for fact in others for value in fact.values][:6]
@@ -135,5 +135,5 @@ def judged(written: Mapping[str, Any], known: Sequence[Fact], avoid: Sequence[st
     if wrong:
         fallback = template(known)
         return Description(fallback.text, fallback.by, fallback.attributes, tuple(wrong))
-    stated = tuple(value for low, value in values.items() if low in text.lower())
+    stated = tuple(value for low, value in values.items() if re.search(rf"(?<!\w){re.escape(low)}(?!\w)", text.lower()))
     return Description(text, "model", stated)

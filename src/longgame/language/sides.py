@@ -42,7 +42,7 @@ class Sides:
         middle = max(float(np.trace(cover)) / len(mean), 1e-9)
         total = PRIOR * (names - names.mean(axis=0)) + np.array([(rows - mean).sum(axis=0) for rows in own])
         size = np.array([len(rows) for rows in own], np.float64)
-        inverse = np.linalg.inv(cover + price * middle * np.eye(len(mean)))
+        inverse: F64 = np.linalg.inv(cover + price * middle * np.eye(len(mean))).astype(np.float64)
         return Sides(mean, inverse, total, PRIOR + size, size / len(vectors), len(vectors))
 
     def score(self, vectors: F64) -> F64:

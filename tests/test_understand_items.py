@@ -1,0 +1,114 @@
+"""``longgame understand --what``: planned, read once, bounded by a budget, and shown with its evidence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from longgame.cli import app
+from longgame.language.vocabulary import Vocabulary
+from longgame.rng import derive
+from longgame.settings import load_settings
+from longgame.store import open_store
+from longgame.types import Item, ItemId
+from longgame.wiring.reading_items import Reader
+
+RUNNER = CliRunner()
+SETTINGS = """
+[language]
+model = "hashing"
+[reading]
+chooser = "none"
+writer = "template"
+tags = 9
+[reading.attributes]
+year = "year"
+mood = ["funny", "grim"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "longgame.toml").write_text(SETTINGS)
+    return tmp_path
+
+
+def catalogue(count: int = 120) -> None:
+    rng = derive(4, "catalogue")
+    items = []
+    for n in range(count):
+        kind, mood = ("robots", "grim") if n % 3 else ("ponies", "funny")
+        mood = mood if rng.random() < 0.8 else ""
+        items.append(Item(ItemId(f"i{n}"), f"{rng.integers(1950, 2020)} {mood} {kind} tale", {"kind": kind} if n % 4 else {}))
+    store = open_store("sqlite:///longgame.db")
+    store.put(items)
+    store.close()
+
+
+def run(*words: str):
+    return RUNNER.invoke(app, list(words), catch_exceptions=False)
+
+
+def answer(*words: str) -> dict:
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_everything_is_read_kept_and_shown_with_its_evidence(folder: Path):
+    catalogue()
+    told = answer("understand", "--what", "vectors,tags,attributes,descriptions")
+    assert told["model"].startswith("hashing") and told["tags"]["items"] == 120 and told["tags"]["left"] == 0
+    assert told["descriptions"]["found"] == 120 and told["descriptions"]["ledger"]["calls"] == 0
+    shown = answer("understand", "--show", "i1")
+    assert [t["evidence"]["words"] for t in shown["tags"]["found"] if t["name"] == "robots"] == ["robots"]
+    found = {a["name"]: a for a in shown["attributes"]["found"]}
+    assert found["year"]["value"] in shown["text"] and found["year"]["evidence"]["part"] == "text"
+    assert shown["descriptions"]["found"][0]["by"] == "template" and "robots" in shown["descriptions"]["found"][0]["text"]
+    people = run("understand", "--show", "i1").output
+    assert 'kind says "robots"' in people and found["year"]["value"] in people and "by the template" in people
+    kept = json.loads((folder / ".longgame" / "reading" / "attributes.json").read_text())
+    moods = [a for row in kept["items"].values() for a in row if a["name"] == "mood"]
+    assert len(moods) == len(
+        {*kept["items"]} & {k for k, row in kept["items"].items() if any(a["name"] == "mood" for a in row)}
+    )
+    assert all((a["confidence"] == 1) == (a["evidence"] is not None) and 0 <= a["confidence"] <= 1 for a in moods)
+    again = answer("understand", "--what", "tags,attributes,descriptions")
+    assert {k: v["version"] for k, v in again.items()} == {k: told[k]["version"] for k in again}
+
+
+def test_a_vocabulary_is_kept_until_a_tenth_of_the_catalogue_is_another(folder: Path):
+    catalogue()
+    settings = load_settings(folder / "longgame.toml", {}).settings
+    first = Reader(settings).vocabulary
+    catalogue(125)
+    assert Reader(settings).vocabulary == first
+    catalogue(150)
+    assert Reader(settings).vocabulary.version != first.version
+    kept = json.loads((folder / ".longgame" / "reading" / "vocabulary.json").read_text())
+    assert Vocabulary.from_json(kept) == Reader(settings).vocabulary
+
+
+def test_a_plan_asks_nothing_that_it_keeps(folder: Path):
+    catalogue()
+    plan = answer("understand", "--what", "tags,descriptions", "--plan")
+    assert plan["tags"]["calls"] == 0 and plan["tags"]["items"] == 120, "the encoder alone asks no model"
+    assert not (folder / ".longgame" / "reading" / "tags.json").exists()
+    assert "tags by tags-1" in run("understand", "--what", "tags", "--plan").output
+
+
+def test_what_cannot_be_is_said(folder: Path):
+    assert "longgame import" in run("understand", "--what", "tags").output
+    for words in (("--what", "tag"), ("--what", ""), ("--show", "nobody"), ("--what", "tags", "--budget", "soon")):
+        result = run("understand", *words)
+        assert result.exit_code == 2 and result.stderr.startswith("error: ")
+    catalogue()
+    assert "nothing was read" in run("understand", "--show", "i2").output
+    (folder / ".longgame" / "reading").mkdir(parents=True, exist_ok=True)
+    (folder / ".longgame" / "reading" / "vocabulary.json").write_text("{")
+    result = run("understand", "--what", "tags")
+    assert result.exit_code == 1 and "vocabulary.json" in result.stderr
