@@ -11,7 +11,23 @@ from longgame.language import HashingModel
 from longgame.language.vocabulary import Vocabulary, drawn, find, fold
 from longgame.types import Item, ItemId
 
-GREEK = ["alpha", "beta", "gamma", "delta", "zeta", "theta", "kappa", "sigma", "tau", "phi", "chi", "psi", "omega", "rho", "iota"]
+GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "zeta",
+    "theta",
+    "kappa",
+    "sigma",
+    "tau",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+    "rho",
+    "iota",
+]
 MODEL = HashingModel(128)
 
 
@@ -21,9 +37,7 @@ def shop() -> list[Item]:
     texts = [f"{c} velvet lipstick, matte" for c in colours]
     texts += [f"Herbal shampoos for {h} hair" for h in ("dry", "oily", "curly", "fine", "long", "short", "dyed")]
     texts += [f"{c} nail lacquer 15 ml" for c in ("teal", "ruby", "jade", "opal", "onyx")]
-    texts += [
-        f"{word} {word}s" for word in "alpha beta gamma delta kappa lambda sigma omega theta zeta rho tau phi chi psi".split()
-    ]
+    texts += [f"{word} {word}s" for word in GREEK]
     kind = ["Lips"] * 9 + ["Hair"] * 7 + ["Nails"] * 5 + [""] * 15
     return [Item(ItemId(str(n)), t, {"kind": kind[n]} if n % 3 else {}) for n, t in enumerate(texts)]
 

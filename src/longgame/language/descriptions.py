@@ -33,6 +33,8 @@ SCHEMA: Mapping[str, Any] = {
 _FACT = 80
 """Characters of a fact's value; a name may have twice as many."""
 _FACTS = 8
+_CODE = re.compile(r"(?=.*\d)[\w-]{8,}")
+"""A value that is the catalogue's own number of a thing, not a word about it."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,30 @@ class Description:
 
 def facts(item: Item, tags: Sequence[str] = (), near: Sequence[str] = (), reviews: Sequence[str] = ()) -> tuple[Fact, ...]:
     """What may be said of an item: ``tags`` that it says itself, names of items ``near`` it, words of its ``reviews``."""
-    out = [Fact("name", (clean(item.text, 2 * _FACT),), "item")]
-    for name, value in sorted(item.attributes.items()):
+    name, text = _name(item), clean(item.text).lower()
+    out = [Fact("name", (name,), "item")]
+    for key, value in sorted(item.attributes.items()):
+        if isinstance(value, str) and (clean(value, 2 * _FACT).lower() in (name.lower(), text) or _CODE.fullmatch(value)):
+            continue  # the name once more, or a number of the catalogue
         if isinstance(value, bool):
             values: tuple[str, ...] = ("yes",) if value else ()
         elif isinstance(value, float | int):
-            values = (f"{value:g}" if "year" not in name.lower() else str(int(value)),) if value else ()
+            values = (f"{value:g}" if "year" not in key.lower() else str(int(value)),) if value else ()
         else:
             values = tuple(clean(v, _FACT) for v in ((value,) if isinstance(value, str) else value))
         if values := tuple(v for v in values if v and v.lower() != "unknown"):
-            out.append(Fact(clean(name, 32), values[:_FACTS], "item"))
-    for name, some, source in (("tags", tags, "tags"), ("near it", near, "neighbours"), ("reviews say", reviews, "reviews")):
+            out.append(Fact(clean(key, 32), values[:_FACTS], "item"))
+    for key, some, origin in (("tags", tags, "tags"), ("near it", near, "neighbours"), ("reviews say", reviews, "reviews")):
         if values := tuple(told for v in some if (told := clean(v, _FACT))):
-            out.append(Fact(name, values[:_FACTS], source))
+            out.append(Fact(key, values[:_FACTS], origin))
     return tuple(out[: _FACTS + 4])
+
+
+def _name(item: Item) -> str:
+    """The title, where the text begins with one, else the text."""
+    text = clean(item.text, 2 * _FACT)
+    titles = (clean(v, 2 * _FACT) for k, v in sorted(item.attributes.items()) if k in ("name", "title") and isinstance(v, str))
+    return next((title for title in titles if title and text.startswith(title)), text)
 
 
 def source(known: Sequence[Fact]) -> str:

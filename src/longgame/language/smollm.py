@@ -68,7 +68,7 @@ class SmolLM:
         answers = self._first_tokens(options)
         out = np.zeros((len(prompts), len(options)), np.float32)
         for rows, states in self._read(prompts, (LAYERS,)):
-            out[rows] = self.loaded[0].lm_head(states[0]).float().log_softmax(-1)[:, answers].numpy()
+            out[rows] = self._loaded[0].lm_head(states[0]).float().log_softmax(-1)[:, answers].numpy()
         return out
 
     def states(self, prompts: Sequence[str], layers: Sequence[int] = THOUGHT) -> F32:
@@ -84,7 +84,7 @@ class SmolLM:
         return out.reshape(len(prompts), -1)
 
     def _first_tokens(self, options: Sequence[str]) -> list[int]:
-        tokenizer = self.loaded[1]
+        tokenizer = self._loaded[1]
         answers = [tokenizer(option).input_ids[0] for option in options]
         if len(set(answers)) < max(2, len(options)):
             raise ConfigError(
@@ -93,9 +93,9 @@ class SmolLM:
             )
         return answers
 
-    def tokens(self, prompts: Sequence[str]) -> list[list[int]]:
+    def _tokens(self, prompts: Sequence[str]) -> list[list[int]]:
         """What looks like a control token in a stranger's text is spelled out: it ends no turn."""
-        tokenizer = self.loaded[1]
+        tokenizer = self._loaded[1]
         return [tokenizer(text, split_special_tokens=True).input_ids[-TOKENS:] for text in prompts]
 
     def _read(self, prompts: Sequence[str], layers: Sequence[int]) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
@@ -103,8 +103,8 @@ class SmolLM:
         import torch
         from transformers import DynamicCache
 
-        network = self.loaded[0]
-        tokens = self.tokens(prompts)
+        network = self._loaded[0]
+        tokens = self._tokens(prompts)
         shared = _shared(tokens)
         with torch.inference_mode():
             before = network.model(torch.tensor([tokens[0][:shared]])).past_key_values.layers if shared else ()
@@ -123,8 +123,17 @@ class SmolLM:
                     self.ledger.add(len(rows), part.numel(), time.perf_counter() - began)
                     yield rows, [out.hidden_states[layer][:, -1] for layer in layers]
 
-    @cached_property
+    def tokens(self, prompts: Sequence[str]) -> list[list[int]]:
+        """What is read of each prompt: the last ``TOKENS`` of it, and no control token that a text may spell."""
+        return self._tokens(prompts)
+
+    @property
     def loaded(self) -> tuple[Any, Any]:
+        """The network and its tokenizer, loaded when first asked for. Raises MissingExtra."""
+        return self._loaded
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
         """The network and its tokenizer. Loading takes some seconds: four bits a weight are unpacked."""
         for package, told in (("torch", "torch"), ("transformers", "transformers"), ("gguf", "gguf")):
             if find_spec(package) is None:

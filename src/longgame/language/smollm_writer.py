@@ -11,10 +11,15 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from longgame.errors import ConfigError, MissingExtra
 from longgame.language.smollm import SmolLM
+
+if TYPE_CHECKING:
+    import torch
 
 TOKENS = 400
 """Of an object, at most: a schema that lets one grow beyond is refused."""
@@ -87,7 +92,7 @@ class SmolLMWriter:
         try:
             Draft202012Validator.check_schema(schema)
             # No blanks where none are needed: a small model would go on with them.
-            told = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+            told: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
             grammar = str(LLMatcher.grammar_from_json_schema(json.dumps(schema), told))
         except (SchemaError, ValueError) as error:
             raise ConfigError(f"generate: is no JSON schema: {str(error).splitlines()[0]}") from None
@@ -106,7 +111,6 @@ class SmolLMWriter:
         """One text a prompt. Prompts are padded at their left; what is padding is not attended to."""
         import torch
         from llguidance import LLMatcher
-        from llguidance.torch import allocate_token_bitmask, apply_token_bitmask_inplace, fill_next_token_bitmask
 
         network, tokenizer = self._model.loaded
         began, wide = time.perf_counter(), max(map(len, tokens))
@@ -114,17 +118,14 @@ class SmolLMWriter:
         part = torch.tensor([[0] * (wide - len(row)) + row for row in tokens])
         place = (seen.cumsum(1) - 1).clamp(min=0)
         matchers = [LLMatcher(self._tokenizer, grammar) for _ in tokens]
-        mask = allocate_token_bitmask(len(tokens), self._tokenizer.vocab_size)
         written: list[list[int]] = [[] for _ in tokens]
         cache, going = None, list(range(len(tokens)))
         with torch.inference_mode():
             for _ in range(TOKENS):
                 out = network(part, attention_mask=seen, position_ids=place, past_key_values=cache, logits_to_keep=1)
                 cache, scores = out.past_key_values, out.logits[:, -1].float()
-                for row, matcher in enumerate(matchers):
-                    if row in going:
-                        fill_next_token_bitmask(matcher, mask, row)
-                apply_token_bitmask_inplace(scores, mask)
+                for row in going:
+                    scores[row].masked_fill_(~_allowed(matchers[row].compute_bitmask(), scores.shape[1]), -torch.inf)
                 taken = scores.argmax(-1).tolist()
                 for row in list(going):
                     matchers[row].consume_token(taken[row])
@@ -140,3 +141,11 @@ class SmolLMWriter:
         used = sum(map(len, tokens)) + sum(map(len, written))
         self._model.ledger.add(len(tokens), used, time.perf_counter() - began)
         return [tokenizer.decode(row) for row in written]
+
+
+def _allowed(bits: bytes, width: int) -> torch.Tensor:
+    """(width,) which tokens may come next, from a bit each."""
+    import torch
+
+    flags = np.unpackbits(np.frombuffer(bits, np.uint8), count=width, bitorder="little")
+    return torch.from_numpy(flags).bool()
