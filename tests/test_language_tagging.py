@@ -43,7 +43,8 @@ class Words:
         for row, prompt in enumerate(prompts):
             words = set(prompt.splitlines()[-2].lower().split())
             out[row] = [2.0 * len(words & KNOWN.get(option.strip(), set())) for option in options]
-        return out - np.log(np.exp(out).sum(axis=1, keepdims=True)) - 0.1
+        out -= np.log(np.exp(out).sum(axis=1, keepdims=True)) + 0.1
+        return out
 
 
 def films(count: int = 240) -> list[Item]:

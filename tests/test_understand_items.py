@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -13,7 +15,7 @@ from longgame.language.vocabulary import Vocabulary
 from longgame.rng import derive
 from longgame.settings import load_settings
 from longgame.store import open_store
-from longgame.types import Item, ItemId
+from longgame.types import F32, Item, ItemId
 from longgame.wiring.reading_items import Reader
 
 RUNNER = CliRunner()
@@ -56,7 +58,8 @@ def run(*words: str):
 def answer(*words: str) -> dict:
     result = run(*words, "--json")
     assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+    told: dict = json.loads(result.stdout)
+    return told
 
 
 def test_everything_is_read_kept_and_shown_with_its_evidence(folder: Path):
@@ -112,3 +115,31 @@ def test_what_cannot_be_is_said(folder: Path):
     (folder / ".longgame" / "reading" / "vocabulary.json").write_text("{")
     result = run("understand", "--what", "tags")
     assert result.exit_code == 1 and "vocabulary.json" in result.stderr
+
+
+class Letters:
+    """A ``protocols.Chooser`` whose answers come from the letters that a prompt's last text and an option share."""
+
+    name = "letters"
+    asked = 0
+
+    def choose(self, prompts: Sequence[str], options: Sequence[str]) -> F32:
+        Letters.asked += len(prompts)
+        shared = [[len(set(p.splitlines()[-2]) & set(o)) for o in options] for p in prompts]
+        return -np.array(shared, np.float32).reshape(len(prompts), len(options))
+
+
+def test_a_budget_stops_after_a_batch_and_what_was_asked_is_never_asked_again(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue(300)
+    monkeypatch.setattr(Reader, "_chooser", property(lambda self: Letters()))
+    settings = load_settings(folder / "longgame.toml", {}).settings
+    plan = Reader(settings).plan("tags")
+    assert plan.calls > 200 and plan.seconds > 0
+    Letters.asked = 0
+    first = Reader(settings).read("tags", budget=0.0)
+    assert first.left == plan.calls - 128 and Letters.asked == 128 and first.version == plan.version
+    assert not (folder / ".longgame" / "reading" / "tags.json").exists()
+    rest = Reader(settings).read("tags")
+    assert rest.left == 0 and rest.found >= 225 and Letters.asked == plan.calls
+    assert Reader(settings).read("tags").version == rest.version and Letters.asked == plan.calls
+    assert Reader(settings).plan("tags").calls == 0

@@ -10,7 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ _SAMPLE = 12
 """Prompts that are asked to see how fast a model on this machine is."""
 
 Tell = Callable[[int, int], None]
+Part = tuple[list[str], Callable[[list[str]], object]]
+"""Prompts and what asks them."""
 
 
 @dataclass(frozen=True)
@@ -148,55 +150,46 @@ class Reader:
 
     def plan(self, what: str) -> Forecast:
         """Nothing is kept but the vocabulary, without which nobody knows what will be asked; a few prompts are tried."""
-        before = asdict(self.ledger)
-        todo, ask, version = self._todo(what)
-        seconds = tokens = 0.0
-        if todo:
+        before, seconds, tokens, calls = asdict(self.ledger), 0.0, 0.0, 0
+        version, parts = self._todo(what)
+        for todo, ask in parts:
+            calls += len(todo)
             some = sorted(todo, key=len)[:: max(1, len(todo) // _SAMPLE)]
             ask(some[:2])  # loading is no part of it
             held, began = self.ledger.tokens, time.perf_counter()
             ask(some)
             share = len(todo) / len(some)
-            seconds, tokens = (time.perf_counter() - began) * share, (self.ledger.tokens - held) * share
+            seconds += (time.perf_counter() - began) * share
+            tokens += (self.ledger.tokens - held) * share
         self._model.ledger = Ledger(**before)
-        return Forecast(what, version, len(self.items), len(todo), round(tokens), seconds)
+        return Forecast(what, version, len(self.items), calls, round(tokens), seconds)
 
-    def _todo(self, what: str) -> tuple[list[str], Callable[[Sequence[str]], object], str]:
-        """Prompts not asked before, what asks them, and the version of the recipe."""
+    def _todo(self, what: str) -> tuple[str, list[Part]]:
+        """The version of a recipe, and the prompts that were not asked before with what asks them, where there are any."""
+        parts: list[Part]
         if what == "descriptions":
             writer = self._writer
             if writer is None:
-                return [], len, f"{descriptions.RECIPE}+template"
+                return f"{descriptions.RECIPE}+template", []
             head, prompts = self._prompts()
-            schema = descriptions.SCHEMA
-            return (
-                self._objects(writer).missing(prompts),
-                lambda p: writer.generate(p, schema),
-                descriptions.version(writer.name, head),
-            )
+            parts = [(self._objects(writer).missing(prompts), partial(writer.generate, schema=descriptions.SCHEMA))]
+            return descriptions.version(writer.name, head), [part for part in parts if part[0]]
         readers = [self._tagger] if what == "tags" else [reader for _, reader in self._guessers()]
         version = self._tagger.version if what == "tags" else self._attributes_version(readers)
-        for reader in readers:
-            if reader.asked:
-                answers = reader.asked[0]
-                if todo := self._cache.missing(answers, reader.texts(self.items)):
-                    rest = [
-                        len(self._cache.missing(r.asked[0], r.texts(self.items)))
-                        for r in readers
-                        if r.asked and r is not reader
-                    ]
-                    return todo * (1 + round(sum(rest) / len(todo))), answers.embed, version
-        return [], len, version
+        asked = [(reader.asked[0], reader.texts(self.items)) for reader in readers if reader.asked]
+        parts = [(self._cache.missing(answers, texts), answers.embed) for answers, texts in asked]
+        return version, [part for part in parts if part[0]]
 
     def read(self, what: str, budget: float | None = None, tell: Tell = lambda done, total: None) -> Read:
         """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch under way then."""
-        began, before, left = time.perf_counter(), asdict(self.ledger), 0
+        began, before, left, heard = time.perf_counter(), asdict(self.ledger), 0, False
 
         def told_of(done: int, total: int) -> None:
-            nonlocal left
-            left = total - done
+            nonlocal left, heard
+            left, first, heard = total - done, not heard, True
             tell(done, total)
-            if budget is not None and left and time.perf_counter() - began >= budget:
+            # The first word is what was there before: a budget that loading used up still gets a batch.
+            if budget is not None and left and not first and time.perf_counter() - began >= budget:
                 raise _Spent
 
         version, found, note = "", 0, ""
@@ -205,7 +198,7 @@ class Reader:
                 what
             ](told_of)
         except _Spent:
-            version = self._todo(what)[2]
+            version = self._todo(what)[0]
         used = Ledger(**{name: value - before[name] for name, value in asdict(self.ledger).items()})
         return Read(what, version, len(self.items), found, left, time.perf_counter() - began, used, note)
 
