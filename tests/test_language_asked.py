@@ -178,7 +178,7 @@ CARD = {
     "properties": {
         "genre": {"enum": ["Comedy", "Horror"]},
         "year": {"type": "integer", "minimum": 1900, "maximum": 2030},
-        "words": {"type": "array", "items": {"type": "string", "maxLength": 12}, "maxItems": 2},
+        "words": {"type": "array", "items": {"type": "string", "maxLength": 6}, "maxItems": 1},
     },
     "required": ["genre", "year", "words"],
     "additionalProperties": False,

@@ -79,12 +79,10 @@ FILM = Item(
 
 def test_facts_are_what_is_known_and_the_template_says_them_word_for_word():
     known = facts(FILM, ["shark"], ["Orca", "Piranha"], ["scary"])
-    assert source(known) == (
-        "name: Jaws; classic: yes; genre: Thriller, Horror; year: 1975; tags: shark; near it: Orca, Piranha; reviews say: scary"
-    )
+    assert source(known) == ("name: Jaws; classic: yes; genre: Thriller, Horror; year: 1975; tags: shark; reviews say: scary")
     said = template(known)
     assert said.text.startswith("Jaws. Classic: yes. Genre: Thriller, Horror.") and said.by == "template"
-    assert not unsaid(said.text, source(known)), "the template never says more"
+    assert unsaid(said.text, source(known)) == ["near", "orca", "piranha"], "the template says no more than that beside"
     assert said.attributes == ("yes", "Thriller", "Horror", "1975", "shark", "Orca", "Piranha", "scary")
     assert template(facts(Item(ItemId("2"), ""))).text == ""
 
@@ -114,6 +112,10 @@ def test_the_models_words_are_used_where_they_are_the_facts_and_the_template_whe
     known = facts(FILM)
     fine = judged({"description": "Jaws is a thriller and a horror from 1975.", "attributes": ["thriller", "1975"]}, known)
     assert fine.by == "model" and fine.attributes == ("Thriller", "Horror", "1975") and not fine.troubles
+    beside = facts(FILM, (), ["Orca (1977)"])
+    near = judged({"description": "Jaws is a thriller from 1975.", "attributes": []}, beside)
+    assert near.text == "Jaws is a thriller from 1975. Near it: Orca (1977)." and near.attributes[-1] == "Orca (1977)"
+    assert judged({"description": "Jaws has the tags orca and 1977.", "attributes": []}, beside).by == "template"
     for text, listed, trouble in (
         ("Jaws is a comedy.", [], "comedy"),
         ("Jaws is a thriller.", ["Sharks"], "Sharks"),

@@ -19,7 +19,7 @@ from longgame.language.checks import troubles
 from longgame.language.prompt import clean
 from longgame.types import Item
 
-RECIPE = "description-1"
+RECIPE = "description-2"
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -89,8 +89,15 @@ def _name(item: Item) -> str:
 
 
 def source(known: Sequence[Fact]) -> str:
-    """The facts as one line: what a writer reads, and what its words are held against."""
-    return "; ".join(f"{fact.name}: {', '.join(fact.values)}" for fact in known)
+    """An item's own facts as one line: what a writer reads, and what its words are held against.
+
+    Neighbours are left out: a small model says of an item what is only near it, in words that are all in the source.
+    """
+    return "; ".join(f"{fact.name}: {', '.join(fact.values)}" for fact in _own(known))
+
+
+def _own(known: Sequence[Fact]) -> list[Fact]:
+    return [fact for fact in known if fact.source != "neighbours"]
 
 
 def template(known: Sequence[Fact]) -> Description:
@@ -99,10 +106,13 @@ def template(known: Sequence[Fact]) -> Description:
     >>> template(facts(Item("1", "Jaws", {"genre": ("Thriller", "Horror"), "year": 1975.0}))).text
     'Jaws. Genre: Thriller, Horror. Year: 1975.'
     """
-    told = [fact.values[0] if fact.name == "name" else f"{fact.name[:1].upper()}{fact.name[1:]}: {', '.join(fact.values)}"
-            for fact in known if fact.values[0]]  # fmt: skip
-    text = " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in told)
+    text = " ".join(_sentence(fact) for fact in known if fact.values[0])
     return Description(text, "template", tuple(v for fact in known if fact.name != "name" for v in fact.values))
+
+
+def _sentence(fact: Fact) -> str:
+    said = fact.values[0] if fact.name == "name" else f"{fact.name[:1].upper()}{fact.name[1:]}: {', '.join(fact.values)}"
+    return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
 def shots(known: Sequence[Sequence[Fact]]) -> str:
@@ -112,7 +122,7 @@ def shots(known: Sequence[Sequence[Fact]]) -> str:
 
 
 def _example(known: Sequence[Fact]) -> str:
-    name, *others = known
+    name, *others = _own(known)
     parts = [f"{fact.name} {_listed(fact.values)}" for fact in others]
     stated = [value for fact in others for value in fact.values][:6]
     ending = f" has the {_listed(parts)}." if parts else " is what it is called."
@@ -138,7 +148,7 @@ def judged(written: Mapping[str, Any], known: Sequence[Fact], avoid: Sequence[st
     """The model's words where they say no more than the facts, the template where they do, with the reasons."""
     text, told = " ".join(str(written["description"]).split()), source(known)
     wrong = troubles(text, told, avoid=avoid)
-    values = {value.lower(): value for fact in known if fact.name != "name" for value in fact.values}
+    values = {value.lower(): value for fact in _own(known) if fact.name != "name" for value in fact.values}
     if invented := [str(one) for one in written["attributes"] if str(one).lower() not in values]:
         wrong.append(f"lists what is no fact: {', '.join(invented[:3])}")
     name = next((fact.values[0] for fact in known if fact.name == "name"), "")
@@ -148,4 +158,6 @@ def judged(written: Mapping[str, Any], known: Sequence[Fact], avoid: Sequence[st
         fallback = template(known)
         return Description(fallback.text, fallback.by, fallback.attributes, tuple(wrong))
     stated = tuple(value for low, value in values.items() if re.search(rf"(?<!\w){re.escape(low)}(?!\w)", text.lower()))
-    return Description(text, "model", stated)
+    beside = [fact for fact in known if fact not in _own(known)]
+    more = [value for fact in beside for value in fact.values]
+    return Description(" ".join([text, *map(_sentence, beside)]), "model", (*stated, *more))
