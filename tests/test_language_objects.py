@@ -120,6 +120,7 @@ def test_the_models_words_are_used_where_they_are_the_facts_and_the_template_whe
         ("Jaws is a comedy.", [], "comedy"),
         ("Jaws is a thriller.", ["Sharks"], "Sharks"),
         ("A thriller from 1975.", [], "name"),
+        ("Jaws (Jaws) is a thriller.", [], "adds to the name"),
     ):
         wrong = judged({"description": text, "attributes": listed}, known)
         assert (wrong.by, wrong.text) == ("template", template(known).text)

@@ -154,6 +154,8 @@ def judged(written: Mapping[str, Any], known: Sequence[Fact], avoid: Sequence[st
     name = next((fact.values[0] for fact in known if fact.name == "name"), "")
     if name and name.lower() not in text.lower():
         wrong.append("does not name the thing")
+    elif name and re.search(rf"{re.escape(name.lower())}\s*[(\[]", text.lower()):
+        wrong.append("adds to the name")
     if wrong:
         fallback = template(known)
         return Description(fallback.text, fallback.by, fallback.attributes, tuple(wrong))
