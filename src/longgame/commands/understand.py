@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def understand(
     ctx: typer.Context,
-    model: Annotated[str | None, typer.Option(help="minilm, e5, words, hashing or remote.")] = None,
+    model: Annotated[str | None, typer.Option(help="minilm, e5, words, combined, hashing or remote.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
     budget: Annotated[str | None, typer.Option(help="Read for so long at most, as in 30m; the rest waits.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

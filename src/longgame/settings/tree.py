@@ -98,9 +98,10 @@ class Data(Section):
 class Language(Section):
     """How item texts are read."""
 
-    model: Literal["minilm", "e5", "words", "hashing", "remote"] = "minilm"
+    model: Literal["minilm", "e5", "words", "combined", "hashing", "remote"] = "minilm"
     """minilm is a real sentence encoder for English (extra `language`), e5 one for a hundred languages (extra `multilingual`),
-    words the mean of static word vectors (extra `words`); hashing needs no download and knows only spelling; remote is
+    words the mean of static word vectors (extra `words`); combined is minilm, words and spelling side by side, the best for
+    long descriptions; hashing needs no download and knows only spelling; remote is
     the server of the section remote."""
     precision: Precision = "auto"
     """Of minilm: bfloat16 is three times as fast on processors that have it, and slow on others; auto sees which. Vectors

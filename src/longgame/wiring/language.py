@@ -6,10 +6,14 @@ import os
 
 from longgame.errors import ConfigError
 from longgame.language import HashingModel, MiniLM, WordVectors
+from longgame.language.combined import Combined
 from longgame.language.multilingual import MultilingualE5
 from longgame.language.remote import Endpoint, Remote
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
+
+SPELLING = 1024
+"""Places for words and their pieces, where spelling is one of several readers."""
 
 
 def language_model(settings: Settings) -> LanguageModel:
@@ -19,6 +23,8 @@ def language_model(settings: Settings) -> LanguageModel:
         return WordVectors()
     if s.model == "hashing":
         return HashingModel(s.width)
+    if s.model == "combined":
+        return Combined((MiniLM(s.precision, s.threads), WordVectors(), HashingModel(SPELLING)))
     if s.model == "e5":
         return MultilingualE5(s.threads)
     return Remote(endpoint(settings)) if s.model == "remote" else MiniLM(s.precision, s.threads)
