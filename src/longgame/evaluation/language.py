@@ -53,10 +53,20 @@ def scores(ways: Mapping[str, F32], wanted: F64, seed: int = 0) -> list[Reading]
     return [_scored(name, _foretold(vectors, wanted[:, None], part)[:, 0], wanted, seed) for name, vectors in told.items()]
 
 
-def classes(train: Mapping[str, F32], label: I64, test: Mapping[str, F32], wanted: I64, seed: int = 0) -> list[Reading]:
-    """Ways of reading, learned on (n, d) vectors with (n,) labels and judged by (m,) others; the commonest label beside."""
+def classes(
+    train: Mapping[str, F32],
+    label: I64,
+    test: Mapping[str, F32],
+    wanted: I64,
+    seed: int = 0,
+    guesses: Mapping[str, I64] | None = None,
+) -> list[Reading]:
+    """Ways of reading, learned on (n, d) vectors with (n,) labels and judged by (m,) others; the commonest label beside.
+
+    ``guesses`` are (m,) labels that ways learned elsewhere have told already: they come first.
+    """
     kinds = int(max(label.max(initial=0), wanted.max(initial=0))) + 1
-    out = []
+    out = [_classed(name, guess, wanted, kinds, seed) for name, guess in (guesses or {}).items()]
     for name, vectors in train.items():
         guess = Ridge.fit(vectors, np.eye(kinds)[label]).predict(test[name]).argmax(axis=1)
         out.append(_classed(name, guess, wanted, kinds, seed))
