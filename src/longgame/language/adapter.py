@@ -48,14 +48,11 @@ class AdaptConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (("rank", 1, 256), ("above", 0, LAYERS - 1), ("epochs", 1, 100), ("batch", 1, 1024)):
+        bounds: dict[str, tuple[float, float]] = {"rank": (1, 256), "above": (0, LAYERS - 1), "epochs": (1, 100)}
+        bounds |= {"batch": (1, 1024), "rate": (1e-8, 0.1), "decay": (0, 1), "holdout": (0, 0.5)}
+        for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"AdaptConfig.{name}: must lie in {low} to {high}, got {getattr(self, name)}")
-        if not 0 < self.rate < 1 or not 0 <= self.decay < 1 or not 0 <= self.holdout <= 0.5:
-            raise ConfigError(
-                "AdaptConfig: rate and decay must lie in 0 to 1, holdout in 0 to .5, got "
-                f"{self.rate}, {self.decay} and {self.holdout}"
-            )
+                raise ConfigError(f"AdaptConfig.{name}: must lie in {low:g} to {high:g}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

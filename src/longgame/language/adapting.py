@@ -9,7 +9,7 @@ stopping and going on gives, to the bit, what never stopping gives.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ import numpy as np
 from longgame.artefacts import Arrays
 from longgame.errors import ArtefactError, DataError, ShapeError
 from longgame.language.adapter import AdaptConfig, Adapter, Recipe, known_as, weights_of
-from longgame.language.lora import begin, cut, taken, widened
+from longgame.language.lora import begin, cut, fill, taken, widened
 from longgame.language.questions import Question
 from longgame.language.smollm import LAYERS, WIDTH, SmolLM
 from longgame.precision import resolved
@@ -218,20 +218,33 @@ class Training:
             out |= {int(row): states[place, : self._length[row]].clone() for place, row in enumerate(rows)}
         return [out[row] for row in range(len(order))]
 
-    def adapter(self) -> Adapter:
-        """What was learned so far."""
-        c, lessons = self.config, self.lessons
-        recipe = Recipe(
+    @property
+    def recipe(self) -> Recipe:
+        """Of what was learned so far."""
+        return Recipe(
             base=weights_of(self._model),
-            question=lessons.question.version,
-            data=lessons.digest,
-            config=asdict(c),
+            question=self.lessons.question.version,
+            data=self.lessons.digest,
+            config=asdict(self.config),
             precision=self._precision,
             texts=len(self._learned),
             steps=self.step,
             of=self.of,
         )
-        return Adapter(taken(self._pairs), recipe, np.unique(known_as(lessons.texts)))
+
+    def adapter(self) -> Adapter:
+        """What was learned so far."""
+        return Adapter(taken(self._pairs), self.recipe, np.unique(known_as(self.lessons.texts)))
+
+    def finished(self, adapter: Adapter) -> bool:
+        """Take ``adapter`` as the end of this training, where its recipe says that it is that; says whether."""
+        import torch
+
+        if adapter.recipe != replace(self.recipe, steps=self.of):
+            return False
+        fill(self._pairs, adapter.weights, torch.float32, f"adapter {adapter.name}")
+        self.step = self.of
+        return True
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
         """Everything that going on needs, beside what the training is made with."""
@@ -240,19 +253,20 @@ class Training:
             for moment in ("exp_avg", "exp_avg_sq"):
                 if state := self._optimizer.state.get(held):
                     out[f"{moment}.{name}"] = state[moment].numpy().copy()
-        return {**out, "step": np.array(self.step)}
+        return {**out, "step": np.array([self.step])}
 
     def load_state_dict(self, state: Arrays) -> None:
         """Go on from there. Raises ArtefactError where the arrays are of another training."""
         import torch
 
-        kinds = ("weight", "exp_avg", "exp_avg_sq") if int(state.get("step", np.array(0))) else ("weight",)
+        step = int(state["step"][0]) if "step" in state else 0
+        kinds = ("weight", "exp_avg", "exp_avg_sq") if step else ("weight",)
         needed = {f"{kind}.{name}" for kind in kinds for name in self._pairs} | {"step"}
         if needed != state.keys():
             raise ArtefactError(
                 f"adapt: the kept state is of another training ({len(needed ^ state.keys())} arrays differ); remove it"
             )
-        self.step = int(state["step"])
+        self.step = step
         for name, held in self._pairs.items():
             held.data = torch.from_numpy(np.array(state[f"weight.{name}"], np.float32))
             if self.step:

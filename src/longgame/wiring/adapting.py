@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +94,9 @@ def adapt(
         kept = place / f".training-{training.key}.safetensors"
         texts, held = len(lessons.texts), len(training.held_out)
         say(f"{data.name}: {texts:,} judged texts, {held:,} of them held out; {training.of:,} steps")
-        if kept.exists():
+        if ready := next((a for a in _there(place) if training.finished(a)), None):
+            say(f"{ready.name} is of these texts and this config already")
+        elif kept.exists():
             training.load_state_dict(_kept(kept, training.key))
             say(f"goes on after step {training.step:,}")
         common, before = _before(training)
@@ -126,6 +130,13 @@ def adapt(
 def load_adapter(folder: Path, name: str) -> Adapter:
     """From the data folder. Raises ArtefactError."""
     return Adapter.load(folder / FOLDER, name)
+
+
+def _there(place: Path) -> Iterator[Adapter]:
+    """Every whole adapter of a folder."""
+    for path in sorted(place.glob("[!.]*.safetensors")):
+        with suppress(ArtefactError):
+            yield Adapter.load(place, path.stem)
 
 
 def _before(training: Training) -> tuple[float | None, float | None]:
