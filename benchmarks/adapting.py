@@ -61,8 +61,9 @@ def frozen(model: SmolLM, train: Path, test: Path, cache: VectorCache) -> I64:
         pairs = zip(told.texts, told.aspects, strict=True)
         texts = [f"{clean(text, LIMIT)}{SEPARATOR}{clean(aspect, LIMIT)}" for text, aspect in pairs]
         vectors.append(cache.embed(Asked(model, ASPECT), texts))
-    told = Ridge.fit(vectors[0], np.eye(3)[aspects(train).label]).predict(vectors[1])
-    return told.argmax(axis=1).astype(np.int64)
+    learned = Ridge.fit(vectors[0], np.eye(3)[aspects(train).label])
+    out: I64 = learned.predict(vectors[1]).argmax(axis=1)
+    return out
 
 
 def measure(model: SmolLM, train: Path, test: Path, config: AdaptConfig, asked: argparse.Namespace) -> dict[str, Any]:

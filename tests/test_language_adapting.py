@@ -14,7 +14,7 @@ from longgame import artefacts
 from longgame.cli import app
 from longgame.errors import ArtefactError, ConfigError, DataError, ShapeError
 from longgame.language.adapter import AdaptConfig, Adapted, Adapter, Recipe, known_as
-from longgame.language.adapting import Lessons, Training
+from longgame.language.adapting import Lessons, Progress, Training
 from longgame.language.asked import SEPARATOR, Answers, Asked
 from longgame.language.questions import ASPECT_BRIEF, SENTIMENT_BRIEF
 from longgame.language.smollm import SmolLM
@@ -106,10 +106,10 @@ def test_it_learns_and_the_model_beneath_stays_as_it_was(smol: SmolLM, made: Ada
 def test_stopping_and_going_on_is_never_stopping(smol: SmolLM, tmp_path: Path):
     whole = Training(smol, lessons(), TINY)
     assert whole.run(lambda at: True)
-    state = None
+    state: dict = {}
     for steps in range(6):  # as if it were killed after each step
         part = Training(smol, lessons(), TINY)
-        if state is not None:
+        if state:
             part.load_state_dict(state)
         assert part.step == steps and part.key == whole.key
         assert part.run(lambda at: False) == (steps == 5)
@@ -127,9 +127,14 @@ def test_stopping_and_going_on_is_never_stopping(smol: SmolLM, tmp_path: Path):
 def test_the_trained_network_and_the_adapted_model_say_the_same(smol: SmolLM):
     told = replace(TINY, holdout=0.34)
     training = Training(smol, lessons(), told)
-    seen: list[float | None] = []
-    assert training.run(lambda at: seen.append(at.held_out) is None)
-    assert len(training.held_out) == 4 and [value is not None for value in seen] == [False, True] * 2
+    seen: list[bool] = []
+
+    def watch(at: Progress) -> bool:
+        seen.append(at.held_out is not None)
+        return True
+
+    assert training.run(watch)
+    assert len(training.held_out) == 4 and seen == [False, True] * 2
     prompts = [SENTIMENT_BRIEF.prompt(*lessons().parts[row]) for row in training.held_out]
     read = Adapted(smol, training.adapter()).choose(prompts, SENTIMENT_BRIEF.options)
     logits = training.logits(training.held_out)

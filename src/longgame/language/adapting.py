@@ -195,7 +195,8 @@ class Training:
             with sdpa_kernel(SDPBackend.MATH):  # on short texts the other kernel takes three times as long backwards
                 states = self._upper(inputs_embeds=low, use_cache=False).last_hidden_state
         last = states[torch.arange(len(rows)), torch.from_numpy(self._length[rows] - 1)]
-        return last.float() @ self._head.T
+        out: torch.Tensor = last.float() @ self._head.T
+        return out
 
     def _lower(self, rows: I64) -> torch.Tensor:
         """(n, longest, 576) states below the adapted layers."""
