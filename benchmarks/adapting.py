@@ -33,13 +33,13 @@ from longgame.datasets.labelled import aspects
 from longgame.evaluation.intervals import bootstrap, crossed
 from longgame.language import VectorCache
 from longgame.language.adapter import AdaptConfig, Adapted
-from longgame.language.asked import SEPARATOR, Asked
+from longgame.language.asked import SEPARATOR, Asked, shares
 from longgame.language.prompt import clean
 from longgame.language.questions import ASPECT, ASPECT_BRIEF, LIMIT
 from longgame.language.ridge import Ridge
 from longgame.language.smollm import SmolLM
 from longgame.rng import derive
-from longgame.types import I64
+from longgame.types import F64, I64
 from longgame.wiring.adapting import adapt, lessons_of, load_adapter
 from longgame.wiring.workspace import one_thread
 
@@ -53,17 +53,15 @@ def only(folder: Path, beginning: str) -> Path:
     return found[0]
 
 
-def frozen(model: SmolLM, train: Path, test: Path, cache: VectorCache) -> I64:
-    """(n,) what ridge regression on the states of the model as it is tells of the test."""
+def frozen(model: SmolLM, train: Path, test: Path, cache: VectorCache) -> F64:
+    """(n, 3) what ridge regression on the states of the model as it is tells of the test."""
     vectors = []
     for path in (train, test):
         told = aspects(path)
         pairs = zip(told.texts, told.aspects, strict=True)
         texts = [f"{clean(text, LIMIT)}{SEPARATOR}{clean(aspect, LIMIT)}" for text, aspect in pairs]
         vectors.append(cache.embed(Asked(model, ASPECT), texts))
-    learned = Ridge.fit(vectors[0], np.eye(3)[aspects(train).label])
-    out: I64 = learned.predict(vectors[1]).argmax(axis=1)
-    return out
+    return Ridge.fit(vectors[0], np.eye(3)[aspects(train).label]).predict(vectors[1])
 
 
 def measure(model: SmolLM, train: Path, test: Path, config: AdaptConfig, asked: argparse.Namespace) -> dict[str, Any]:
@@ -84,23 +82,28 @@ def measure(model: SmolLM, train: Path, test: Path, config: AdaptConfig, asked: 
     }
 
 
-def show(cells: dict[str, dict[str, Any]], baselines: dict[str, list[int]], wanted: I64) -> None:
+def show(cells: dict[str, dict[str, Any]], common: int, states: F64, wanted: I64) -> None:
+    def one(name: str, guess: I64) -> None:
+        print(f"{name:<42}{bootstrap((guess == wanted).astype(float), derive(0, 'interval'))}")
+
+    def seeds(name: str, told: F64) -> None:
+        ours = crossed((told.argmax(axis=2) == wanted).astype(float), derive(0, "interval"))
+        print(f"{name:<42}{ours}, goal {GOAL}, ratio {ours.value / GOAL:.3f}")
+
     print(f"\naccuracy on {len(wanted)} aspects, 95 % intervals")
-    for name, guess in baselines.items():
-        print(f"{name:<42}{bootstrap((np.array(guess) == wanted).astype(float), derive(0, 'interval'))}")
+    one("the commonest answer", np.full(len(wanted), common))
+    one("states as they are, ridge regression", states.argmax(axis=1))
     print(f"{'GloVe-LCF / LCF-BERT, as published':<42}{GLOVE_LCF:.4f} / {LCF_BERT:.4f}")
     for seed, cell in sorted(cells.items()):
         right = float((np.array(cell["odds"]).argmax(axis=1) == wanted).mean())
         held = "" if cell["held_out"] is None else f", held out {cell['held_out']:.4f}"
         steps = f"{cell['steps']} of {cell['of']} steps, {cell['minutes']} minutes, {cell['cpu_minutes']} of one core"
         print(f"{'adapted, seed ' + seed:<42}{right:.4f}{held}, {steps}, {cell['name']}")
-    odds = np.array([cell["odds"] for _, cell in sorted(cells.items())])
-    right = (odds.argmax(axis=2) == wanted).astype(float)
-    ours = crossed(right, derive(0, "interval"))
-    print(f"{f'adapted, {len(cells)} seeds':<42}{ours}, goal {GOAL}, ratio {ours.value / GOAL:.3f}")
-    if len(cells) > 1:
-        together = (odds.mean(axis=0).argmax(axis=1) == wanted).astype(float)
-        print(f"{'adapted, the seeds together':<42}{bootstrap(together, derive(0, 'interval'))}")
+    told = np.array([shares(np.array(cell["odds"], np.float32)) for _, cell in sorted(cells.items())])
+    seeds(f"adapted, {len(cells)} seeds", told)
+    seeds("each and the states as they are", told + states)
+    one("the seeds together", told.mean(axis=0).argmax(axis=1))
+    one("the seeds and the states together", (told.mean(axis=0) + states).argmax(axis=1))
 
 
 def main() -> None:
@@ -131,8 +134,7 @@ def main() -> None:
         kept["frozen"] = frozen(model, train, test, VectorCache(asked.folder / "vectors")).tolist()
         keep()
     common = int(np.bincount(aspects(train).label).argmax())
-    baselines = {"the commonest answer": [common] * len(wanted), "states as they are, ridge regression": kept["frozen"]}
-    show(cells, baselines, wanted)
+    show(cells, common, np.array(kept["frozen"]), wanted)
 
 
 if __name__ == "__main__":

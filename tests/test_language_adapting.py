@@ -207,7 +207,7 @@ def test_the_command_goes_on_where_it_ran_out_of_time(smol: SmolLM, tmp_path: Pa
     assert len(list((tmp_path / ".longgame" / "adapters").glob("[!.]*"))) == 2, "the unfinished one, and the same one twice"
     shown = CliRunner().invoke(app, ["evaluate", "language", "--data", str(data), "--adapter", told["name"]])
     assert shown.exit_code == 0, shown.output
-    assert f"adapted, {told['name']}" in shown.stdout and "the commonest answer" in shown.stdout
+    assert f"adapted, {told['name']} + asked" in shown.stdout and "the commonest answer" in shown.stdout
     (data / "Toys_Test.seg").write_text((data / "Toys_Train.seg").read_text())
     known = CliRunner().invoke(app, ["evaluate", "language", "--data", str(data), "--adapter", told["name"]])
     assert "is left out: 9 of these 9 texts" in known.stdout and f"adapted, {told['name']}" not in known.stdout

@@ -59,17 +59,19 @@ def classes(
     test: Mapping[str, F32],
     wanted: I64,
     seed: int = 0,
-    guesses: Mapping[str, I64] | None = None,
+    told: Mapping[str, F64] | None = None,
 ) -> list[Reading]:
     """Ways of reading, learned on (n, d) vectors with (n,) labels and judged by (m,) others; the commonest label beside.
 
-    ``guesses`` are (m,) labels that ways learned elsewhere have told already: they come first.
+    ``told`` are (m, kinds) probabilities by ways that were learned elsewhere: they come first, each alone and then added to what
+    the first of the others tells, which is in the same unit.
     """
-    kinds = int(max(label.max(initial=0), wanted.max(initial=0))) + 1
-    out = [_classed(name, guess, wanted, kinds, seed) for name, guess in (guesses or {}).items()]
-    for name, vectors in train.items():
-        guess = Ridge.fit(vectors, np.eye(kinds)[label]).predict(test[name]).argmax(axis=1)
-        out.append(_classed(name, guess, wanted, kinds, seed))
+    given = dict(told or {})
+    kinds = 1 + max(int(label.max(initial=0)), int(wanted.max(initial=0)), *(p.shape[1] - 1 for p in given.values()))
+    learned = {name: Ridge.fit(vectors, np.eye(kinds)[label]).predict(test[name]) for name, vectors in train.items()}
+    first = next(iter(learned))
+    ways = {**given, **{f"{name} + {first}": p + learned[first] for name, p in given.items()}, **learned}
+    out = [_classed(name, way.argmax(axis=1), wanted, kinds, seed) for name, way in ways.items()]
     common = np.full(len(wanted), np.bincount(label).argmax())
     return [*out, _classed("the commonest answer", common, wanted, kinds, seed)]
 

@@ -14,12 +14,12 @@ from longgame.errors import DataError, MissingExtra
 from longgame.evaluation.language import Reading, classes, scores
 from longgame.language import MiniLM, VectorCache, WordVectors
 from longgame.language.adapter import Adapted, Adapter
-from longgame.language.asked import SEPARATOR, Answers, Asked
+from longgame.language.asked import SEPARATOR, Answers, Asked, shares
 from longgame.language.prompt import clean
 from longgame.language.questions import ASPECT, ASPECT_BRIEF, LIMIT, SENTIMENT, SENTIMENT_BRIEF, Question
 from longgame.language.smollm import WEIGHTS, SmolLM
 from longgame.protocols import LanguageModel
-from longgame.types import F32
+from longgame.types import F32, F64
 from longgame.wiring.training import Say
 
 
@@ -116,12 +116,12 @@ def _scores(title: str, told: Scored, cache: VectorCache, model: SmolLM, extra: 
 
 def _aspects(title: str, train: Aspects, test: Aspects, cache: VectorCache, model: SmolLM, extra: Extra | None) -> Section:
     rates = dict[str, float]()
-    own, other, guesses = {}, {}, {}
+    own, other, adapted = {}, {}, dict[str, F64]()
     if extra is not None:
         told = [[clean(part, LIMIT) for part in (a, text, a)] for text, a in zip(test.texts, test.aspects, strict=True)]
         asked = Answers(extra.model, extra.question)
         odds = _read(extra.title, (asked,), [SEPARATOR.join(parts) for parts in told], cache, rates, cleaned=True)
-        guesses[extra.title] = odds.argmax(axis=1)
+        adapted[extra.title] = shares(odds)
     for name, reader, form in (("asked", Asked(model, ASPECT), f"{{}}{SEPARATOR}{{}}"), ("MiniLM", MiniLM(), "{1}: {0}")):
         sides = [
             [form.format(clean(text, LIMIT), clean(aspect, LIMIT)) for text, aspect in zip(s.texts, s.aspects, strict=True)]
@@ -129,7 +129,7 @@ def _aspects(title: str, train: Aspects, test: Aspects, cache: VectorCache, mode
         ]
         own[name] = cache.embed(reader, sides[0])
         other[name] = _read(name, (reader,), sides[1], cache, rates, cleaned=True)
-    return Section(title, _rated(classes(own, train.label, other, test.label, guesses=guesses), rates))
+    return Section(title, _rated(classes(own, train.label, other, test.label, told=adapted), rates))
 
 
 def _readers(model: SmolLM, question: Question) -> dict[str, tuple[LanguageModel, ...]]:
