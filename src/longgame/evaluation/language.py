@@ -63,8 +63,8 @@ def classes(
 ) -> list[Reading]:
     """Ways of reading, learned on (n, d) vectors with (n,) labels and judged by (m,) others; the commonest label beside.
 
-    ``told`` are (m, kinds) probabilities by ways that were learned elsewhere: they come first, each alone and then added to what
-    the first of the others tells, which is in the same unit.
+    ``told`` are (m, kinds) probabilities by ways that were learned elsewhere: they come first, each alone and then added to
+    what the first of the others tells, which is in the same unit.
     """
     given = dict(told or {})
     kinds = 1 + max(int(label.max(initial=0)), int(wanted.max(initial=0)), *(p.shape[1] - 1 for p in given.values()))
