@@ -44,7 +44,7 @@ from longgame.models.content import Content, ContentConfig
 from longgame.models.sequence import SequenceConfig, SequenceModel
 from longgame.protocols import Model
 from longgame.rng import derive
-from longgame.types import F32, I64, Event, ItemId
+from longgame.types import F32, I64, ItemId
 from longgame.wiring.reading import read
 from longgame.wiring.workspace import one_thread
 
@@ -150,12 +150,12 @@ def report(title: str, found: Mapping[str, Sequence[RankingResult]], out: dict[s
     for arm, results in found.items():
         line, kept = f"  {title:<22}{arm:<14}", {}
         for metric in ("ndcg", "recall"):
-            columns = [result.column(metric) for result in results]  # type: ignore[arg-type]
+            columns = [result.column(metric) for result in results]
             value = crossed(_by_user(results, columns), derive(0, "graph", title, arm))
             line += f"  {metric}@10 {value}"
             kept[metric] = asdict(value)
             if arm != against and against in found:
-                other = _by_user(found[against], [r.column(metric) for r in found[against]])  # type: ignore[arg-type]
+                other = _by_user(found[against], [r.column(metric) for r in found[against]])
                 own = _by_user(results, columns)
                 gap = crossed_gap(own, other, derive(0, "graph gap", title, arm))
                 p = sign_flip(np.nanmean(own, axis=0) - np.nanmean(other, axis=0), derive(0, "graph p", title, arm))
@@ -204,6 +204,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, help="of the graph's vectors; left out: chosen on validation")
     parser.add_argument("--weight", type=float, help="of the graph beside the text; left out: chosen on validation")
     parser.add_argument("--arms", default=",".join(ARMS), help="of the parts with a network, which take long")
+    parser.add_argument(
+        "--epochs", type=int, default=0, help="passes of the network, the same for all arms; 0: stops by itself"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path("graph"), help="folder for text vectors")
     parser.add_argument("--json", type=Path, help="write the figures here too")
@@ -219,6 +222,7 @@ def main() -> None:
     out["chosen"] = {"width": width, "weight": weight}
     seeds = [arms_of(data, width, weight, seed) for seed in range(asked.seeds)]
     some = asked.arms.split(",")
+    passes: dict[str, Any] = {"epochs": asked.epochs, "patience": 0} if asked.epochs else {}
     before, test = data.split.before, data.split.test
     if "content" in parts:
         report("content", {a: [judged(Content(shapes[a]), before, test, f[a]) for f in seeds] for a in ARMS}, out)
@@ -229,7 +233,7 @@ def main() -> None:
         for seed, features in enumerate(seeds):
             for arm in some:
                 began = time.perf_counter()
-                model = SequenceModel(SequenceConfig(seed=seed))
+                model = SequenceModel(SequenceConfig(seed=seed, **passes))
                 result = (
                     judged(model, before, test, features[arm]) if part == "sequence" else cold(model, data, features[arm], seed)
                 )

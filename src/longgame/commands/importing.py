@@ -34,8 +34,11 @@ def import_(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read a file or folder into the log. Every row is judged first; nothing is written if the file is wrong."""
+    from longgame.commands.knowledge import as_json, lines
     from longgame.datasets import Options, open_source, validate
+    from longgame.datasets.triples import graph_files, read_graph
     from longgame.store import open_store
+    from longgame.wiring.knowledge import keep_graph
 
     said: dict[str, Any] = {
         "mapping": _mapping(map_ or []),
@@ -52,6 +55,8 @@ def import_(
         _preview(source)
     with progress("check", "records", quiet=json) as advance:
         report = validate(source, lambda rows: advance(rows, None))
+    graph = read_graph(path) if path.is_dir() and graph_files(path) else None
+    found = None
     log: dict[str, dict[str, int]] = {}
     if not dry_run:
         store = open_store(settings.store.url)  # only now: a file that is wrong leaves no log behind
@@ -59,16 +64,20 @@ def import_(
             known = frozenset(item.id for item in store.items())
             source = open_source(path, form, Options(**said, known_items=known))
             report, log = _write(store, source, sum(report.records.values()), json)
+            found = keep_graph(settings, store, graph, str(path)) if graph is not None else None
         finally:
             store.close()
     if json:
-        say_json({"dry_run": dry_run, "report": report.as_json(), "log": log})
+        kept = {"knowledge": as_json(found)} if found else {}
+        say_json({"dry_run": dry_run, "report": report.as_json(), "log": log, **kept})
         return
     say(report.text())
     if dry_run:
         say("dry run: nothing was written")
     for noun, counts in log.items():
         say(f"log: {counts['new']:,} new {noun} records, {counts['duplicate']:,} were there already")
+    for line in lines(found, settings.knowledge.use) if found else ():
+        say(line)
 
 
 def _write(store: EventStore, source: Source, total: int, quiet: bool) -> tuple[Report, dict[str, dict[str, int]]]:

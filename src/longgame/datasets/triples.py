@@ -25,7 +25,7 @@ _LONGEST = 512
 
 
 def graph_files(path: Path) -> tuple[Path, Path | None] | None:
-    """The file of triples and the one of links in a folder, or a file of triples and the .link beside it; None: there is none."""
+    """The file of triples and that of links in a folder, or a file of triples and the .link beside it; None: there is none."""
     if path.is_dir():
         inside = sorted(child for child in path.iterdir() if child.is_file())
         facts = [c for c in inside if name_of(c).endswith(".kg")] or [c for c in inside if name_of(c) in ("kg.txt", "kg.tsv")]

@@ -145,7 +145,7 @@ def keep(graph: Graph, path: Path, about: Mapping[str, Any]) -> None:
 
 
 def kept(path: Path) -> Graph | None:
-    """What :func:`keep` wrote; None where there is nothing. Raises ArtefactError where the file is torn or of another version."""
+    """What :func:`keep` wrote; None where there is nothing. Raises ArtefactError where it is torn or of another version."""
     if not path.exists():
         return None
     arrays, about = load(path)
@@ -157,4 +157,6 @@ def kept(path: Path) -> Graph | None:
         triples, entity = np.array(arrays["triples"], np.int64), np.array(arrays["entity"], np.int64)
         return Graph(tuple(names["entities"]), tuple(names["relations"]), triples, items, entity)
     except (KeyError, DataError) as error:
-        raise ArtefactError(f"{path}: not a graph that this version keeps ({error}); run `longgame knowledge PATH` again") from error
+        raise ArtefactError(
+            f"{path}: not a graph that this version keeps ({error}); run `longgame knowledge PATH` again"
+        ) from error

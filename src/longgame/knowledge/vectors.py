@@ -18,7 +18,7 @@ import numpy as np
 from longgame.errors import ConfigError
 from longgame.knowledge.graph import Graph
 from longgame.rng import derive
-from longgame.types import F32, F64, I64, Bool, ItemId
+from longgame.types import F32, F64, Bool, ItemId
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -70,7 +70,7 @@ class GraphVectors:
         return out
 
 
-def embed(graph: Graph, config: VectorConfig = VectorConfig()) -> GraphVectors:  # noqa: B008 - frozen
+def embed(graph: Graph, config: VectorConfig = VectorConfig()) -> GraphVectors:
     """A vector for each linked item. The same graph and configuration give the same vectors, up to rounding."""
     from scipy.sparse import diags
 
@@ -100,13 +100,13 @@ def facts_table(graph: Graph, hop: float) -> csr_matrix:
     code = np.concatenate([relation, relation + relations]) * entities + np.concatenate([tail, head])
     pairs, column = np.unique(code, return_inverse=True)
     own = csr_matrix((np.ones(len(row)), (row, column)), (entities, len(pairs)))
-    table = own[graph.entity]
+    table = csr_matrix(own[graph.entity])
     if hop:
         step = csr_matrix((np.ones(len(row)), (row, pairs[column] % entities)), (entities, entities))
         degree = np.asarray(step.sum(axis=1)).ravel()
         walked = diags(1 / np.maximum(degree, 1)) @ step
-        table = table + hop * (walked[graph.entity] @ own)
-    held = np.asarray((table > 0).sum(axis=0)).ravel()
+        table = csr_matrix(table + hop * (csr_matrix(walked)[graph.entity] @ own))
+    held = np.asarray(table.astype(np.bool_).sum(axis=0)).ravel()
     some = np.flatnonzero(held > 1)
     inverse = np.log(len(graph.items) / held[some])
     return csr_matrix(table[:, some] @ diags(inverse))
@@ -135,4 +135,4 @@ def _leading(unit: csr_matrix, mean: F64, told: Bool, config: VectorConfig) -> t
     left, spread = left[:, order], spread[order]
     # A sign that does not depend on the library: the largest entry of a direction is positive.
     sign = np.sign(np.take_along_axis(left, np.abs(left).argmax(axis=0)[None], axis=0))
-    return left * sign, spread
+    return left * sign, np.asarray(spread, np.float64)
