@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from longgame.arrays import State
+from longgame.knowledge.book import Rulebook
+from longgame.knowledge.rules import parse
 from longgame.language import Features
 from longgame.protocols import Retriever
 from longgame.retrieval import Blend, ExactIndex, FreshRetriever, HnswIndex, ModelRetriever, VectorRetriever
+from longgame.retrieval.ruled import RuleRetriever
 from longgame.types import F32, I64, ItemId
 
 D, F = 5, 2
@@ -68,6 +71,12 @@ def fresh(features: Features) -> Retriever:
     return FreshRetriever(features, np.arange(len(features) - 1, -1, -2))
 
 
+def ruled(features: Features) -> Retriever:
+    facts = {id: {"group": str(n % 3), "next": (f"i{n + 1:04d}",)} for n, id in enumerate(features.ids)}
+    book = Rulebook([parse("-> same group"), parse("group = 1 -> in next")], facts)
+    return RuleRetriever(book, features, np.ones(len(features) // 2, np.float32))
+
+
 def blend(features: Features) -> Retriever:
     return Blend([("near", near(features), 3), ("liked", model(features), 1.5), ("new", fresh(features), 1)])
 
@@ -77,10 +86,11 @@ RETRIEVERS: dict[str, Callable[[Features], Retriever]] = {
     "graph": graph,
     "model": model,
     "fresh": fresh,
+    "rules": ruled,
     "blend": blend,
     "blend of blends": lambda f: Blend([("all", blend(f), 2), ("near", near(f), 1)]),
 }
-COLD_IS_EMPTY = {"near", "graph"}
+COLD_IS_EMPTY = {"near", "graph", "rules"}
 
 HISTORIES = {
     "empty": [-1, -1, -1],

@@ -39,6 +39,7 @@ def import_(
     from longgame.datasets.triples import graph_files, read_graph
     from longgame.store import open_store
     from longgame.wiring.knowledge import keep_graph
+    from longgame.wiring.workspace import one_thread
 
     said: dict[str, Any] = {
         "mapping": _mapping(map_ or []),
@@ -64,7 +65,9 @@ def import_(
             known = frozenset(item.id for item in store.items())
             source = open_source(path, form, Options(**said, known_items=known))
             report, log = _write(store, source, sum(report.records.values()), json)
-            found = keep_graph(settings, store, graph, str(path)) if graph is not None else None
+            if graph is not None:
+                one_thread()
+                found = keep_graph(settings, store, graph, str(path))
         finally:
             store.close()
     if json:

@@ -25,6 +25,7 @@ def knowledge(
     from longgame.errors import ConfigError
     from longgame.store import open_store
     from longgame.wiring.knowledge import graph_of, graph_path, keep_graph, told
+    from longgame.wiring.workspace import one_thread
 
     settings = settings_of(ctx)
     if path is None and links is not None:
@@ -32,6 +33,7 @@ def knowledge(
     graph = read_graph(path, links) if path is not None else graph_of(settings)
     if graph is None:
         raise ConfigError(f"{graph_path(settings)}: no graph is kept yet; run `longgame knowledge PATH` on a folder of facts")
+    one_thread()
     store = open_store(settings.store.url)
     try:
         found = keep_graph(settings, store, graph, str(path)) if path is not None else told(settings, store, graph)

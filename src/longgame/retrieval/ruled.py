@@ -31,8 +31,8 @@ class RuleRetriever:
         for rule in book.rules:
             if rule.kinds:
                 raise ConfigError(
-                    f"rules.suggest: {rule.text!r}: must name no kind of event, got {', '.join(sorted(rule.kinds))}: a policy's "
-                    "state tells what a user met, not how; leave out what stands before the colon, and the colon"
+                    f"rules.suggest: {rule.text!r}: must name no kind of event, got {', '.join(sorted(rule.kinds))}: a "
+                    "policy's state tells what a user met, not how; leave out what stands before the colon, and the colon"
                 )
         if not half_life > 0:
             raise ConfigError(f"RuleRetriever.half_life: must be positive, got {half_life}")

@@ -127,7 +127,7 @@ class Sources:
         return Sources(models, made, {n: shares[n] for n in wanted}, np.flatnonzero(~met), len(log.items), lift)
 
     def retriever(self, features: Features, sequence: Model, rules: tuple[Rulebook, float] | None = None) -> Retriever:
-        """The blend over ``features``, which begin with the catalogue the models know. ``rules`` with their share propose too."""
+        """The blend over ``features``, which begin with the catalogue the models know. ``rules`` have a share of their own."""
         fresh = np.concatenate([self.fresh, np.arange(self.known, len(features))])
         parts: list[tuple[str, Retriever, float]] = []
         for name, share in {"popularity": min(self.shares.values()) / 4, **self.shares}.items():
