@@ -163,7 +163,7 @@ def report(title: str, found: Mapping[str, Sequence[RankingResult]], out: dict[s
                 other = _by_user(found[against], [r.column(metric) for r in found[against]])
                 own = _by_user(results, columns)
                 gap = crossed_gap(own, other, derive(0, "graph gap", title, arm))
-                p = sign_flip(np.nanmean(own, axis=0) - np.nanmean(other, axis=0), derive(0, "graph p", title, arm))
+                p = sign_flip(_mean(own) - _mean(other), derive(0, "graph p", title, arm))
                 line += f" ({gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}], p {p:.4f})"
                 kept[f"{metric} gap"] = {**asdict(gap), "p": p}
         print(line, flush=True)
@@ -241,6 +241,12 @@ def rules(data: Data, out: dict[str, Any]) -> None:
         "with rules": [evaluate_model(Voices(table, weight, plain), before, test)],
     }
     report("rules", found, out, "item-knn")
+
+
+def _mean(values: Any) -> Any:
+    """(U,) over the seeds that a user has; NaN of one who has none."""
+    there = ~np.isnan(values)
+    return np.where(there, values, 0).sum(axis=0) / np.where(there.any(axis=0), there.sum(axis=0), np.nan)
 
 
 def choose(data: Data) -> tuple[dict[str, ContentConfig], int, float]:
