@@ -97,7 +97,7 @@ def scores(train: I64, rows: I64, count: int, graph: F64) -> dict[str, F64]:
 def weighed(columns: F64, label: I64) -> F64:
     """Weights of standardised columns and an intercept, by Newton's method."""
     x = np.column_stack([columns, np.ones(len(columns))])
-    out = np.zeros(x.shape[1])
+    out: F64 = np.zeros(x.shape[1])
     for _ in range(25):
         chance = 1 / (1 + np.exp(-x @ out))
         slope = x.T @ (label - chance) - PRICE * out
@@ -139,10 +139,10 @@ def main() -> None:
         for name, value in measured(positive, graph, shuffled, graph.items, seed).items():
             found.setdefault(name, []).append(value)
     told = {name: over_seeds(np.array(values)) for name, values in found.items()}
-    for name, value in told.items():
-        print(f"  {name:<34} AUC {value}  published {PUBLISHED}: {value.value / PUBLISHED:.3f}")
+    for name, figure in told.items():
+        print(f"  {name:<34} AUC {figure}  published {PUBLISHED}: {figure.value / PUBLISHED:.3f}")
     if asked.json:
-        asked.json.write_text(json.dumps({name: vars(value) for name, value in told.items()}, indent=1), "utf-8")
+        asked.json.write_text(json.dumps({name: vars(figure) for name, figure in told.items()}, indent=1), "utf-8")
 
 
 if __name__ == "__main__":

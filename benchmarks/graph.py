@@ -220,7 +220,7 @@ def rules(data: Data, out: dict[str, Any]) -> None:
     for row in range(len(catalogue)):
         for position, voice in source.voices(state_of([row], (), catalogue, 1)).items():
             table[row, position] = voice
-    fired = (table > 0).any(axis=1)
+    fired = np.asarray((table > 0).any(axis=1))
     print(
         f"  rules: {fired.sum():,} of {len(fired):,} films fire one; {(table > 0).sum() / max(1, fired.sum()):.1f} films each"
     )
@@ -283,6 +283,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path("graph"), help="folder for text vectors")
+    parser.add_argument("--write-links", type=Path, help="write the corrected joins here, for `longgame knowledge --links`")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     asked = parser.parse_args()
     for needed in (asked.data, asked.titles):
@@ -290,6 +291,10 @@ def main() -> None:
             raise SystemExit(f"{needed}: there is no such data; say where it is with --data, --titles or LONGGAME_DATA")
     one_thread()
     data, parts, out = data_of(asked.data, asked.titles, asked.cache), asked.parts.split(","), dict[str, Any]()
+    if asked.write_links:
+        pairs = zip(data.graph.items, data.graph.entity.tolist(), strict=True)
+        rows = "".join(f"{item}\t{data.graph.entities[entity]}\n" for item, entity in pairs)
+        asked.write_links.write_text(f"item_id:token\tentity_id:token\n{rows}", "utf-8")
     width, weight, shapes = asked.width, asked.weight, dict[str, ContentConfig]()
     if {"content", "cold"} & set(parts) or (width is None and {"sequence", "sequence-cold"} & set(parts)):
         shapes, width, weight = choose(data)

@@ -13,7 +13,7 @@ from longgame.language import Features
 from longgame.protocols import Retriever
 from longgame.retrieval import Blend, ExactIndex, FreshRetriever, HnswIndex, ModelRetriever, VectorRetriever
 from longgame.retrieval.ruled import RuleRetriever
-from longgame.types import F32, I64, ItemId
+from longgame.types import F32, I64, Attribute, ItemId
 
 D, F = 5, 2
 
@@ -72,7 +72,9 @@ def fresh(features: Features) -> Retriever:
 
 
 def ruled(features: Features) -> Retriever:
-    facts = {id: {"group": str(n % 3), "next": (f"i{n + 1:04d}",)} for n, id in enumerate(features.ids)}
+    facts: dict[ItemId, dict[str, Attribute]] = {
+        id: {"group": str(n % 3), "next": (f"i{n + 1:04d}",)} for n, id in enumerate(features.ids)
+    }
     book = Rulebook([parse("-> same group"), parse("group = 1 -> in next")], facts)
     return RuleRetriever(book, features, np.ones(len(features) // 2, np.float32))
 
