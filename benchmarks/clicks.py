@@ -107,7 +107,7 @@ def weighed(columns: F64, label: I64) -> F64:
 
 def measured(positive: I64, graph: Graph, shuffled: Graph, items: tuple[ItemId, ...], seed: int) -> dict[str, float]:
     train, held, test = dealt(positive, len(items), seed)
-    out = {}
+    out: dict[str, float] = {}
     plain = ["popularity", "item-kNN"]
     for which, known in (("", graph), (" shuffled", shuffled)):
         vectors = embed(known, VectorConfig(64, hop=0.5)).rows(items).astype(np.float64)

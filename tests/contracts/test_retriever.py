@@ -133,7 +133,7 @@ def test_candidates_are_distinct_consistent_and_at_most_n(name, history, size, n
     for source in range(len(got.sources)):
         if not name.startswith("blend of"):
             assert (np.diff(got.scores[got.origin == source]) <= 0).all()
-    if n and history in ("one", "full, repeated"):
+    if n and history in ("one", "full, repeated") and (name, size) != ("rules", 1):  # a rule speaks of others
         assert len(got)
     if n and history.startswith(("empty", "none")):
         assert (len(got) == 0) == (name in COLD_IS_EMPTY)

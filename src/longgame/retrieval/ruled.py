@@ -50,7 +50,7 @@ class RuleRetriever:
         voices = self.voices(state)
         ranked = sorted(voices, key=lambda row: (-voices[row] - float(self._prior[row]), row))[: max(0, n)]
         positions = np.array(ranked, np.int64)
-        scores = np.array([voices[row] for row in ranked], np.float32)
+        scores = np.array([voices[row] + float(self._prior[row]) for row in ranked], np.float32)
         return candidates(self._features, positions, scores, self._name)
 
     def voices(self, state: State) -> dict[int, float]:
