@@ -19,6 +19,7 @@ from longgame.commands import (
     doctor,
     evaluating,
     importing,
+    knowledge,
     serving,
     training,
     tuning,
@@ -61,6 +62,7 @@ GROUPS = (
 COMMANDS = (
     ("doctor", doctor.doctor),
     ("import", importing.import_),
+    ("knowledge", knowledge.knowledge),
     ("understand", understand.understand),
     ("adapt", adapting.adapt),
     ("train", training.train),

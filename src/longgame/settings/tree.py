@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from longgame.knowledge.rules import texts
 from longgame.models import MODELS
 from longgame.precision import Precision
 from longgame.types import Objective
@@ -71,6 +72,7 @@ def _shares(shares: Mapping[str, float]) -> Mapping[str, float]:
 
 Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(_positive)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
+Rules = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(texts)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -218,6 +220,32 @@ class Guards(Section):
     """Attribute that says whether an item can be had: false, 0, "out" or "no" leaves it out. Empty: no such rule."""
 
 
+class Knowledge(Section):
+    """A graph of facts about the items, as `longgame import` and `longgame knowledge` keep it."""
+
+    use: bool = False
+    """Whether what it says of an item is put beside what the item's text says, in training and evaluation."""
+    width: Count = 64
+    """Numbers that an item gets from it."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """What it counts beside the text, which counts 1."""
+
+
+class RulesSection(Section):
+    """Rules over attributes of the items, their facts and kinds of event: "purchase: category = printer -> category = ink"."""
+
+    never: Rules = ()
+    """Who did what stands before the arrow is never shown what stands after it."""
+    only: Rules = ()
+    """Who did what stands before the arrow is shown nothing but what stands after it."""
+    needs: Rules = ()
+    """What stands after the arrow is shown to nobody but who did what stands before it."""
+    suggest: Rules = ()
+    """What stands after the arrow becomes a candidate for who met what stands before it; these name no kind of event."""
+    share: Annotated[float, Field(gt=0)] = 2.0
+    """Turns that the suggestions get among the candidates, beside retrieval.shares."""
+
+
 class LearnerSection(Section):
     """The background learner."""
 
@@ -297,6 +325,8 @@ class Settings(Section):
     models: Models = Models()
     policy: PolicySection = PolicySection()
     guards: Guards = Guards()
+    knowledge: Knowledge = Knowledge()
+    rules: RulesSection = RulesSection()
     learner: LearnerSection = LearnerSection()
     gate: GateSection = GateSection()
     serve: Serve = Serve()
