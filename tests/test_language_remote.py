@@ -17,7 +17,8 @@ import pytest
 from longgame.errors import ConfigError, MissingExtra, RemoteError
 from longgame.language import VectorCache
 from longgame.language.multilingual import MultilingualE5
-from longgame.language.remote import Endpoint, Remote
+from longgame.language.endpoint import Endpoint
+from longgame.language.remote import Remote
 
 pytestmark = pytest.mark.skipif(not Remote.installed(), reason="the remote extra is not installed")
 
@@ -133,7 +134,7 @@ def serving(*answers: Answer) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longgame.language.remote._FIRST", 0.01)
+    monkeypatch.setattr("longgame.language.calling._FIRST", 0.01)
 
 
 def remote(server: Server, **values: Any) -> Remote:
@@ -297,7 +298,7 @@ def test_settings_that_cannot_work_are_refused():
 
 
 def test_without_the_client_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr("longgame.language.remote.find_spec", lambda name: None)
+    monkeypatch.setattr("longgame.language.calling.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"longgame\[remote\]"):
         Remote(Endpoint("http://x/v1", "m", 3)).embed(["a"])
 

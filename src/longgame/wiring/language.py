@@ -7,7 +7,8 @@ import os
 from longgame.errors import ConfigError
 from longgame.language import HashingModel, MiniLM, WordVectors
 from longgame.language.multilingual import MultilingualE5
-from longgame.language.remote import Endpoint, Remote
+from longgame.language.endpoint import Endpoint
+from longgame.language.remote import Remote
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 

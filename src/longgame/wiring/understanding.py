@@ -10,7 +10,8 @@ from pathlib import Path
 from longgame.language import VectorCache, describe
 from longgame.language import understand as read
 from longgame.language.features import Features
-from longgame.language.remote import Ledger, Remote
+from longgame.language.endpoint import Ledger
+from longgame.language.remote import Remote
 from longgame.settings import Settings
 from longgame.store import open_store
 from longgame.types import Item
