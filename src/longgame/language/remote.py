@@ -15,6 +15,8 @@ from longgame.language.calling import Carrier, Line, Passing, Refused, Route, in
 from longgame.language.endpoint import Endpoint, Ledger
 from longgame.types import F32
 
+REQUESTS = 50_000
+"""In a batch of OpenAI's, at most."""
 _NUMBER, _AROUND = 32, 65_536
 """Bytes of a number in an answer, at most, and of all that is not numbers."""
 
@@ -45,7 +47,7 @@ class Remote:
     def batch(self) -> int:
         """Texts whose answers are worth keeping before more is asked: what is under way together."""
         e = self.endpoint
-        return 50_000 if self._carrier.patient else e.batch * min(e.concurrency, e.calls or e.concurrency)
+        return REQUESTS if self._carrier.patient else e.batch * min(e.concurrency, e.calls or e.concurrency)
 
     def embed(self, texts: Sequence[str]) -> F32:
         """(n, width), unit rows, zeros for a text without a visible character: of those the server is not asked.

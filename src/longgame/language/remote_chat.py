@@ -157,8 +157,9 @@ class Chat:
                     elif lowest:
                         tried[row], given_up = _DONE, given_up + 1
                 except Unread as trouble:
-                    out[row], tried[row] = str(trouble), tried[row] + 1
+                    out[row] = str(trouble)
                     if not isinstance(trouble, Lacking):
+                        tried[row] += 1
                         self._stand(what, rung[row])
                 rung[row] += not lowest
             if given_up == _PATIENCE:

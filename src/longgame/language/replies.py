@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from longgame.errors import ConfigError
 from longgame.language.calling import Passing
+from longgame.types import F32
 
 FLOOR = -20.0
 """Log-probability below which nothing is told apart."""
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
 
-Scores = NDArray[np.float32]
+Scores = F32
+"""(m,)"""
 
 
 class Unread(Exception):
@@ -146,7 +147,7 @@ def prior(m: int, said: int | None = None) -> Scores:
     counts = np.full(m, 0.5)
     if said is not None:
         counts[said] += 1
-    return np.log(counts / counts.sum()).astype(np.float32)
+    return np.asarray(np.log(counts / counts.sum()), np.float32)
 
 
 def parsed(said: Reply, validator: Any) -> Mapping[str, Any]:
