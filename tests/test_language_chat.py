@@ -209,11 +209,11 @@ def test_an_answer_that_is_none_is_asked_for_again_otherwise_and_then_given_up(s
 )
 def test_nonsense_of_a_server_is_tried_again_and_told_when_it_does_not_pass(first: Answer):
     with serving(first, says(json.dumps(GOOD))) as server:
-        model = chat(server, timeout=0.3, tries=2)
+        model = chat(server, timeout=0.5 if first in (hangs, drips) else 5.0, tries=2)
         assert model.generate(["a"], SCHEMA) == [GOOD]
         assert (model.ledger.calls, model.ledger.failed) == (2, 1)
     with serving(first) as server, pytest.raises(RemoteError, match="model m: .*2 tries"):
-        chat(server, timeout=0.3, tries=2).choose(["a"], OPTIONS)
+        chat(server, timeout=0.5 if first in (hangs, drips) else 5.0, tries=2).choose(["a"], OPTIONS)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from longgame.errors import MissingExtra, RemoteError
@@ -126,7 +127,10 @@ class Line:
         from longgame.language.bounded import Bounded
 
         e = self.endpoint
-        async with AsyncClient(transport=Bounded(AsyncHTTPTransport(), longest), timeout=e.timeout, trust_env=False) as web:
+        # Reading the certificates of the world takes a while, and plain http needs none of them: it gets an empty store.
+        trust = True if e.url.startswith("https") else SSLContext(PROTOCOL_TLS_CLIENT)
+        line = Bounded(AsyncHTTPTransport(verify=trust), longest)
+        async with AsyncClient(transport=line, timeout=e.timeout, trust_env=False) as web:
             yield AsyncOpenAI(base_url=e.url, api_key=e.key or "none", max_retries=0, http_client=web)
 
     async def tried(self, call: Callable[[], Awaitable[T]], borne: Sequence[int] = ()) -> T | Refused:
