@@ -271,7 +271,7 @@ def test_a_reply_that_was_lost_does_not_make_a_second_batch(server: Server, tmp_
 
 def test_what_failed_is_asked_again_and_what_did_not_is_kept(server: Server, tmp_path: Path):
     server.fails = {"bb"}
-    with pytest.raises(RemoteError, match="400.*too long.*asks again"):
+    with pytest.raises(RemoteError, match=r"400.*too long.*asks again"):
         remote(batches(server, tmp_path)).embed(["a", "bb", "ccc"])
     server.fails = set()
     np.testing.assert_allclose(
@@ -284,7 +284,7 @@ def test_what_failed_is_asked_again_and_what_did_not_is_kept(server: Server, tmp
 def test_a_batch_that_ends_badly_is_told_of_and_forgotten(server: Server, tmp_path: Path, ends: str):
     server.ends = ends
     server.fails = {"a"}
-    with pytest.raises(RemoteError, match="the file is wrong|too long"):
+    with pytest.raises(RemoteError, match=r"the file is wrong|too long"):
         remote(batches(server, tmp_path)).embed(["a"])
     server.ends, server.fails = "completed", set()
     np.testing.assert_allclose(remote(batches(server, tmp_path)).embed(["a"]), right(["a"]), rtol=1e-6)

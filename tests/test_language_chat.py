@@ -109,7 +109,7 @@ def test_a_prompt_without_an_answer_has_nothing_said_and_all_without_is_an_error
     with serving(answer) as server:
         out = chat(server).choose(["hostile", "fine"], OPTIONS)
         np.testing.assert_allclose(np.exp(out), [[1 / 3] * 3, [0.2, 0.2, 0.6]], rtol=1e-6)
-        with pytest.raises(RemoteError, match="answers no prompt by one of.*names 2 of the answers"):
+        with pytest.raises(RemoteError, match=r"answers no prompt by one of.*names 2 of the answers"):
             chat(server).choose(["both"], OPTIONS)
 
 
@@ -212,7 +212,7 @@ def test_nonsense_of_a_server_is_tried_again_and_told_when_it_does_not_pass(firs
         model = chat(server, timeout=0.5 if first in (hangs, drips) else 5.0, tries=2)
         assert model.generate(["a"], SCHEMA) == [GOOD]
         assert (model.ledger.calls, model.ledger.failed) == (2, 1)
-    with serving(first) as server, pytest.raises(RemoteError, match="model m: .*2 tries"):
+    with serving(first) as server, pytest.raises(RemoteError, match=r"model m: .*2 tries"):
         chat(server, timeout=0.5 if first in (hangs, drips) else 5.0, tries=2).choose(["a"], OPTIONS)
 
 
@@ -247,10 +247,10 @@ def test_one_prompt_that_gets_no_object_does_not_cost_the_others():
 
 
 def test_a_server_that_refuses_all_is_told_of_before_all_are_asked():
-    with serving(status(400)) as server, pytest.raises(RemoteError, match="refuses every prompt.*no, says the server"):
+    with serving(status(400)) as server, pytest.raises(RemoteError, match=r"refuses every prompt.*no, says the server"):
         chat(server).generate([str(n) for n in range(50)], SCHEMA)
     assert len(server.asked) == 9, "three prompts in three ways"
-    with serving(status(401)) as server, pytest.raises(RemoteError, match="mend remote.url, remote.model or the key"):
+    with serving(status(401)) as server, pytest.raises(RemoteError, match=r"mend remote.url, remote.model or the key"):
         chat(server, key="secret").generate(["a"], SCHEMA)
     assert len(server.asked) == 1
 
@@ -280,7 +280,7 @@ def test_money_is_counted_and_its_bound_is_never_passed():
         with pytest.raises(RemoteError, match=r"0\.002 is the bound.*raise remote.budget"):
             bounded.generate([str(n) for n in range(50)], SCHEMA)
         assert 0 < bounded.ledger.money <= 0.002 and bounded.ledger.calls < 20
-    with serving(says(json.dumps(GOOD))) as server, pytest.raises(RemoteError, match="0.0001 is the bound"):
+    with serving(says(json.dumps(GOOD))) as server, pytest.raises(RemoteError, match=r"0.0001 is the bound"):
         chat(server, price=2.0, price_out=8.0, budget=0.0001).generate(["a"], SCHEMA)
     assert not server.asked
 
@@ -298,7 +298,7 @@ def test_a_server_that_does_not_count_is_counted_for():
 
 def test_a_key_is_not_sent_in_the_open():
     for url in ("http://api.example.com/v1", "http://8.8.8.8/v1", "http://[::ffff:8.8.8.8]/v1", "http://0x08080808/v1"):
-        with pytest.raises(ConfigError, match="key must not go over plain http.*https://") as told:
+        with pytest.raises(ConfigError, match=r"key must not go over plain http.*https://") as told:
             Endpoint(url, "m", key="secret")
         assert "secret" not in str(told.value)
         Endpoint(url, "m")

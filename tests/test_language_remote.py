@@ -13,8 +13,8 @@ import pytest
 
 from longgame.errors import ConfigError, MissingExtra, RemoteError
 from longgame.language import VectorCache
-from longgame.language.multilingual import MultilingualE5
 from longgame.language.endpoint import Endpoint
+from longgame.language.multilingual import MultilingualE5
 from longgame.language.remote import Remote
 from tests.endpoint_kit import Answer, Handler, Server, cuts, drips, floods, hangs, serving, status, text_of
 

@@ -87,6 +87,9 @@ class Carrier(Protocol):
         without the client.
         """
 
+    def finish(self) -> None:
+        """What came is safe elsewhere: nothing need be kept of it."""
+
 
 class Line:
     """Calls, some under way at a time. Needs the extra ``remote``."""
@@ -101,6 +104,9 @@ class Line:
 
     def ask(self, route: Route, bodies: Sequence[Body], read: Read[T]) -> list[T | Refused]:
         return on_a_thread(self._all(route, bodies, read)) if bodies else []
+
+    def finish(self) -> None:
+        """Nothing is kept here."""
 
     async def _all(self, route: Route, bodies: Sequence[Body], read: Read[T]) -> list[T | Refused]:
         async with self.client(route.longest) as client:

@@ -25,7 +25,7 @@ class Remote:
     """A ``protocols.LanguageModel`` behind an endpoint. Needs the extra ``remote``."""
 
     def __init__(self, endpoint: Endpoint, carrier: Carrier | None = None) -> None:
-        """Raises ConfigError where the endpoint does not say how wide a vector is."""
+        """Makes calls of its own where no carrier is given. Raises ConfigError for an endpoint without a width."""
         if endpoint.width is None:
             raise ConfigError("Remote: needs Endpoint.width, the numbers in one vector of the model; set remote.width")
         self.endpoint = endpoint
@@ -44,10 +44,19 @@ class Remote:
         return f"remote-{self.endpoint.model}-{self.width}"
 
     @property
+    def patient(self) -> bool:
+        """Whether answers come in batches, at their price."""
+        return self._carrier.patient
+
+    @property
     def batch(self) -> int:
         """Texts whose answers are worth keeping before more is asked: what is under way together."""
         e = self.endpoint
         return REQUESTS if self._carrier.patient else e.batch * min(e.concurrency, e.calls or e.concurrency)
+
+    def finish(self) -> None:
+        """All vectors are safe elsewhere: what a batch brought need not be kept."""
+        self._carrier.finish()
 
     def embed(self, texts: Sequence[str]) -> F32:
         """(n, width), unit rows, zeros for a text without a visible character: of those the server is not asked.
