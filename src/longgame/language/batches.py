@@ -195,7 +195,7 @@ class Batches:
             for name, answer in kept.items():
                 if answer["status"] == 200:
                     unsaid = worst(wanted[name]) if name in wanted else (0, 0)
-                    self.ledger.add(self.endpoint, counted(answer["body"]) or unsaid, SHARE)
+                    self.ledger.charge(self.endpoint, counted(answer["body"]) or unsaid, SHARE)
             self.ledger.failed += len(note.requests) - sum(answer["status"] == 200 for answer in kept.values())
             write_whole(self._came(note), json.dumps(kept).encode())
 

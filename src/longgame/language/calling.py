@@ -197,7 +197,7 @@ class Line:
             self._held -= e.cost(*most)
             ledger.failed += not answered
             ledger.seconds += time.perf_counter() - began
-            ledger.add(e, used)
+            ledger.charge(e, used)
 
 
 def installed() -> bool:

@@ -106,7 +106,7 @@ class Ledger:
         """Read and written."""
         return self.read + self.written
 
-    def add(self, endpoint: Endpoint, used: tuple[int, int], share: float = 1.0) -> None:
+    def charge(self, endpoint: Endpoint, used: tuple[int, int], share: float = 1.0) -> None:
         """Tokens read and written."""
         self.read += used[0]
         self.written += used[1]
