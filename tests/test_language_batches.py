@@ -226,6 +226,16 @@ def test_vectors_come_in_one_batch_at_half_the_price(server: Server, tmp_path: P
     assert not list((tmp_path / "b").glob("*.json"))
 
 
+def test_answers_that_nobody_took_are_not_forgotten(server: Server, tmp_path: Path):
+    remote(batches(server, tmp_path)).embed(["a", "bb"])  # and killed before the cache had them
+    model = remote(batches(server, tmp_path))
+    model.embed(["a"])
+    model.finish()
+    np.testing.assert_allclose(model.embed(["bb"]), right(["bb"]), rtol=1e-6)
+    model.finish()
+    assert sorted(server.paid) == ["a", "bb"] and not list(tmp_path.glob("*.json"))
+
+
 @pytest.mark.parametrize("kill", [1, 2])
 def test_a_killed_run_goes_on_with_the_same_batch(server: Server, tmp_path: Path, kill: int):
     with pytest.raises(Killed):

@@ -76,6 +76,7 @@ class Batches:
         self.endpoint, self.ledger = endpoint, Ledger()
         self._folder, self._poll, self._tell, self._nap = Path(folder), poll, tell, nap
         self._line = Line(endpoint, self.ledger)
+        self._given: set[str] = set()
 
     def ask(self, route: Route, bodies: Sequence[Body], read: Read[T]) -> list[T | Refused]:
         """One answer for each request, or why there is none. Stopped, it goes on where it is called again.
@@ -101,12 +102,13 @@ class Batches:
             for note in under_way:  # what is no answer is not kept, so that the next run asks again
                 good = {name: line for name, line in self._answers(note).items() if not isinstance(told.get(name), Refused)}
                 write_whole(self._came(note), json.dumps(good).encode())
+        self._given.update(names)
         return [told[name] for name in names]
 
     def finish(self) -> None:
-        """What came is safe elsewhere: answered batches are forgotten."""
+        """What :meth:`ask` gave is safe elsewhere: batches of which nothing else is left are forgotten."""
         for note in self._notes():
-            if self._came(note).exists():
+            if self._came(note).exists() and self._given.issuperset(self._answers(note)):
                 self._forget(note)
 
     def _send(self, path: str, todo: Mapping[str, Body]) -> list[Note]:
