@@ -19,6 +19,10 @@ from longgame.language.endpoint import Endpoint
 from longgame.language.lock import exclusive
 from longgame.language.remote import Remote
 from longgame.language.remote_chat import Chat
+from longgame.settings import load_settings
+from longgame.store import open_store
+from longgame.types import Item, ItemId
+from longgame.wiring.understanding import plan, understand
 
 pytestmark = pytest.mark.skipif(not Remote.installed(), reason="the remote extra is not installed")
 
@@ -48,8 +52,12 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         s = self.server
         if self.path == "/v1/files":
-            form = BytesParser().parsebytes(f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode() + body)
-            parts = {p.get_param("name", header="content-disposition"): p.get_payload(decode=True) for p in form.get_payload()}
+            told = f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode() + body
+            parts: dict[Any, Any] = {
+                part.get_param("name", header="content-disposition"): part.get_payload(decode=True)
+                for part in BytesParser().parsebytes(told).walk()
+                if not part.is_multipart()
+            }
             assert parts["purpose"] == b"batch"
             name = f"file-{len(s.files)}"
             s.files[name] = parts["file"]
@@ -325,6 +333,23 @@ def test_questions_and_objects_come_in_batches_too(server: Server, tmp_path: Pat
     again = Chat(model.endpoint, batches(server, tmp_path))
     assert again.generate(["bb", "odd"], SCHEMA) == [{"n": 2}, {"n": 3}] and len(server.batches) == 3
     assert again.ledger.calls == 0
+
+
+def test_the_catalogue_is_read_in_batches_where_the_settings_say_so(server: Server, tmp_path: Path):
+    store = open_store(f"sqlite:///{tmp_path / 'log.db'}")
+    store.put([Item(ItemId("1"), "a"), Item(ItemId("2"), "bb"), Item(ItemId("3"), "")])
+    store.close()
+    told: dict[str, Any] = {"url": server.url, "model": "m", "width": 3, "batches": True, "poll": 0.001, "price": 2.0}
+    keys = {"language.model": "remote", "store.url": f"sqlite:///{tmp_path / 'log.db'}", "data.folder": str(tmp_path / "data")}
+    settings = load_settings(None, {}, keys | {f"remote.{name}": value for name, value in told.items()}).settings
+    heard: list[str] = []
+    assert (plan(settings).texts, plan(settings).calls) == (2, 2)
+    done = understand(settings, hear=heard.append)
+    assert (done.new, done.left) == (3, 0) and done.ledger is not None and done.ledger.calls == 2
+    assert done.ledger.money == pytest.approx(200 * 2 / 1e6 / 2) and heard[-1] == "batch batch_0: is completed, 2 of 2 done"
+    assert not list((tmp_path / "data" / "batches").glob("*.json"))
+    again = understand(settings)
+    assert again.new == 0 and again.ledger is not None and again.ledger.calls == 0 and len(server.batches) == 1
 
 
 def test_two_runs_at_once_and_a_broken_note_are_told_of(server: Server, tmp_path: Path):
