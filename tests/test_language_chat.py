@@ -111,6 +111,10 @@ def test_a_prompt_without_an_answer_has_nothing_said_and_all_without_is_an_error
         np.testing.assert_allclose(np.exp(out), [[1 / 3] * 3, [0.2, 0.2, 0.6]], rtol=1e-6)
         with pytest.raises(RemoteError, match=r"answers no prompt by one of.*names 2 of the answers"):
             chat(server).choose(["both"], OPTIONS)
+    with serving(says("It isn't positive.")) as server, pytest.raises(RemoteError, match="says what the answer is not"):
+        chat(server).choose(["a"], OPTIONS)
+    with serving(says("The sentiment is **Positive**.")) as server:
+        np.testing.assert_allclose(np.exp(chat(server).choose(["a"], OPTIONS)), [[0.2, 0.6, 0.2]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("options", [("a",), ("no", "not sure"), ("a", "A "), ("", "a")])

@@ -21,6 +21,8 @@ from longgame.types import F32
 FLOOR = -20.0
 """Log-probability below which nothing is told apart."""
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
+_NOT = re.compile(r"\b(?:not|nor|neither|never|cannot)\b|n['’]t\b")
+"""A word round an answer that may turn it into another."""
 
 Scores = F32
 """(m,)"""
@@ -133,6 +135,8 @@ def worded(said: Reply, names: Sequence[str]) -> Scores:
         pass
     bare = " ".join(text.split()).casefold()[:200]
     held = [n for n, name in enumerate(names) if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", bare)]
+    if len(held) == 1 and _NOT.search(bare.replace(names[held[0]], "")):
+        raise Unread("says what the answer is not" + _heard(said))
     if len(held) != 1:
         raise Unread(f"names {len(held) or 'none'} of the answers" + _heard(said))
     return prior(len(names), held[0])
