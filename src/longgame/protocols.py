@@ -28,6 +28,37 @@ class LanguageModel(Protocol):
         """(n, width), unit rows (zeros for an empty text), row i for text i, whatever its neighbours are."""
 
 
+class Chooser(Protocol):
+    """Answers closed questions. Like every reader it works before a request comes, never in answer to one."""
+
+    @property
+    def name(self) -> str:
+        """Names the model and everything that changes its answers."""
+
+    def choose(self, prompts: Sequence[str], options: Sequence[str]) -> F32:
+        """(n, m) log-probability of each of m options as what follows each of n prompts, finite, at most 0.
+
+        An option begins with the space that parts it from the prompt, and may be told by its first token: a row need not sum
+        to one, and no two options may begin alike. Row i depends on prompt i alone. Raises ConfigError for options that
+        cannot be told apart.
+        """
+
+
+class Writer(Protocol):
+    """Writes objects. What it says is valid, not true: whoever asks checks it against the source before it is used."""
+
+    @property
+    def name(self) -> str:
+        """Names the model and everything that changes what it writes."""
+
+    def generate(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """For each prompt an object that is valid against the JSON schema, whose type is ``object``; the same for the same.
+
+        Strings and lists must be bounded by the schema (``maxLength``, ``maxItems``): a small model may else never end. Raises
+        ConfigError for a schema that is not, or that cannot be followed.
+        """
+
+
 class EventStore(Protocol):
     """An append-only log of what exists and what happened. Ids make every write idempotent."""
 

@@ -36,20 +36,21 @@ def understand(
         _say_plan(settings, json)
         return
     with progress("understand", "texts", quiet=json) as advance:
-        done = understanding.understand(settings, seconds, advance)
+        done = understanding.understand(settings, seconds, advance, lambda line: typer.echo(line, err=True))
     rate = done.new / done.seconds if done.new else 0.0
     if json:
         told = {"model": done.model, "items": done.items, "new": done.new, "cached": done.items - done.new - done.left}
         if done.features is not None:
             told |= {"features": done.features.version, "width": done.features.width}
-        ledger = {"ledger": asdict(done.ledger)} if done.ledger else {}
+        ledger = {"ledger": asdict(done.ledger) | {"tokens": done.ledger.tokens}} if done.ledger else {}
         say_json({**told, "left": done.left, "texts_per_second": round(rate, 1), **ledger})
         return
     cached = done.items - done.new - done.left
     say(f"{done.items:,} items with {done.model}: {done.new:,} new, {cached:,} cached, {rate:,.0f} texts/s")
     if done.ledger:
         used = done.ledger
-        say(f"{used.calls:,} calls, {used.failed:,} of them failed, {used.tokens:,} tokens as the server counts")
+        cost = f", {used.money:,.4f} by remote.price" if used.money else ""
+        say(f"{used.calls:,} calls, {used.failed:,} of them failed, {used.tokens:,} tokens as the server counts{cost}")
     if done.left:
         say(f"{done.left:,} items are left: the same command goes on")
     if not done.items:

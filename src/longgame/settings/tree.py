@@ -115,7 +115,8 @@ class Language(Section):
 
 
 class RemoteSection(Section):
-    """The server that reads texts where language.model is remote: any that speaks OpenAI's protocol (extra `remote`)."""
+    """The server that reads texts where language.model is remote, and that questions can be asked of: any that speaks OpenAI's
+    protocol (extra `remote`)."""
 
     url: str = "http://localhost:11434/v1"
     """Where it is, with the path: this is Ollama's."""
@@ -123,12 +124,15 @@ class RemoteSection(Section):
     """Its name there, of an embedding model."""
     width: Annotated[int, Field(ge=0)] = 0
     """Numbers in a vector of that model; must be said."""
+    chat: str = ""
+    """Name there of a chat model, which answers questions and writes objects."""
     key_env: str = ""
-    """Environment variable that holds the key, if the server wants one; the key itself is written nowhere."""
+    """Environment variable that holds the key, if the server wants one; the key itself is written nowhere, and not sent over
+    plain http to a host on the internet."""
     timeout: Duration = timedelta(seconds=60)
     """For one call, from the first byte to the last."""
     tries: Count = 4
-    """Of one call: what may pass is tried again after a pause that doubles."""
+    """Of one call: what may pass is tried again after a pause that doubles. Of a question too, if its answer is none."""
     concurrency: Count = 4
     """Calls under way at a time."""
     batch: Count = 64
@@ -138,7 +142,18 @@ class RemoteSection(Section):
     tokens: Annotated[int, Field(ge=0)] = 0
     """Tokens that one reading of the catalogue may use, as the server counts them; 0: no bound."""
     price: Annotated[float, Field(ge=0)] = 0.0
-    """Of a million tokens, in any currency: what `understand --plan` reckons with."""
+    """Of a million tokens that are sent, in any currency: what `understand --plan` and budget reckon with."""
+    price_out: Annotated[float, Field(ge=0)] = 0.0
+    """Of a million tokens that come back."""
+    budget: Annotated[float, Field(ge=0)] = 0.0
+    """Money that one reading may cost, in the currency of price; no call is made that could pass it. 0: no bound."""
+    answer: Count = 1024
+    """Tokens of one answer of the chat model, at most."""
+    batches: bool = False
+    """Whether all is asked for in batches (/v1/batches): half the price at OpenAI's, and answers within a day. A run that is
+    stopped goes on with the same batch."""
+    poll: Duration = timedelta(seconds=60)
+    """Between two looks at a batch."""
 
 
 class ObjectiveSection(Section):
