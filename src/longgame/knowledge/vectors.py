@@ -18,6 +18,7 @@ import numpy as np
 from longgame.errors import ConfigError
 from longgame.knowledge.graph import Graph
 from longgame.rng import derive
+from longgame.spectral import columns, leading
 from longgame.types import F32, F64, Bool, ItemId
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 RECIPE = "facts1"
 """Changes whenever the same graph and configuration would give other vectors."""
-_SPARE, _ROUNDS = 16, 12
-"""Directions beyond those asked for, and rounds, of the subspace iteration."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +114,7 @@ def facts_table(graph: Graph, hop: float) -> csr_matrix:
 
 
 def _leading(unit: csr_matrix, mean: F64, told: Bool, config: VectorConfig) -> tuple[F64, F64]:
-    """Left singular vectors (n, G) and singular values (G,) of the centred rows, largest first; rows not told are zeros.
-
-    Subspace iteration from a drawn start (Halko, Martinsson and Tropp, SIAM Review 2011): unlike a Lanczos method, whose
-    restarts draw from a state of their own, it gives the same again.
-    """
+    """Left singular vectors (n, G) and singular values (G,) of the centred rows, largest first; rows not told are zeros."""
     there = told.astype(np.float64)[:, None]
     n, p = unit.shape
 
@@ -130,13 +125,5 @@ def _leading(unit: csr_matrix, mean: F64, told: Bool, config: VectorConfig) -> t
     def left(u: F64) -> F64:
         return np.asarray(unit.T @ u - mean[:, None] * (there * u).sum(axis=0), np.float64)
 
-    count = min(config.width + _SPARE, n, p)
-    basis = np.linalg.qr(right(derive(config.seed, "graph", "start").standard_normal((p, count))))[0]
-    for _ in range(_ROUNDS):
-        basis = np.linalg.qr(right(left(basis)))[0]
-    turn, spread, _ = np.linalg.svd(left(basis).T, full_matrices=False)
-    kept = np.flatnonzero(spread[: config.width] > 1e-6 * max(float(spread.max(initial=0.0)), 1e-12))
-    vectors = basis @ turn[:, kept]
-    # A sign that does not depend on the library: the largest entry of a direction is positive.
-    sign = np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0))
-    return vectors * sign, spread[kept]
+    start = derive(config.seed, "graph", "start").standard_normal((p, columns(config.width, (n, p))))
+    return leading(right, left, config.width, start)

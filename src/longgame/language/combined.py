@@ -36,4 +36,5 @@ class Combined:
     def embed(self, texts: Sequence[str]) -> F32:
         """(n, width), unit rows but where a reader has nothing to say of a text; zeros where none has."""
         parts = [reader.embed(texts) for reader in self._readers]
-        return (np.concatenate(parts, axis=1) / np.sqrt(len(parts))).astype(np.float32)
+        out: F32 = (np.concatenate(parts, axis=1) / np.sqrt(len(parts))).astype(np.float32)
+        return out

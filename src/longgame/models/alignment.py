@@ -15,6 +15,8 @@ import numpy as np
 from longgame.arrays import Interactions
 from longgame.language.ridge import Ridge
 from longgame.models.histories import seen_matrix
+from longgame.rng import derive
+from longgame.spectral import columns, leading
 from longgame.types import F32, F64, I64
 
 TAKERS = 2
@@ -24,18 +26,14 @@ LEAST = 32
 
 
 def directions(log: Interactions, items: I64, width: int) -> F64:
-    """(n, D) numbers of the ``items`` (n,) by who took them, D = min(width, n - 1, users - 1). Signs are settled."""
-    from scipy.sparse.linalg import svds
-
+    """(n, D) numbers of the ``items`` (n,) by who took them, D = ``width`` or as many as there are. Signs are settled."""
     taken = seen_matrix(log)[:, items].astype(np.float64)
     length = np.sqrt(np.asarray(taken.sum(axis=0)).ravel())
-    taken = taken.multiply(1 / np.maximum(length, 1.0)[None, :]).tocsr()
-    count = min(width, *(size - 1 for size in taken.shape))
-    _, size, right = svds(taken, k=count, v0=np.ones(min(taken.shape)))
-    order = np.argsort(-size)
-    out: F64 = right[order].T * size[order]
-    largest = np.abs(out).argmax(axis=0)
-    return out * np.where(out[largest, np.arange(count)] < 0, -1.0, 1.0)
+    unit = taken.multiply(1 / np.maximum(length, 1.0)[None, :]).tocsr()
+    turned = unit.T.tocsr()
+    start = derive(0, "alignment", "start").standard_normal((unit.shape[0], columns(width, unit.shape)))
+    vectors, size = leading(lambda v: np.asarray(turned @ v), lambda u: np.asarray(unit @ u), width, start)
+    return vectors * size
 
 
 def aligned(log: Interactions, features: F32, width: int) -> F32 | None:

@@ -23,7 +23,7 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
         import numba
     except ImportError:
         raise MissingExtra(f"the loop {loop.__module__}.{loop.__name__}", "numba", "factors") from None
-    ways = {"fastmath": True, "nogil": True, "error_model": "numpy"}
+    ways: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "numpy"}
     try:
         fast: Callable[..., Any] = numba.njit(cache=True, **ways)(loop)
     except RuntimeError:  # there is no folder that can be written to

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from longgame.errors import ConfigError
 from longgame.language import HashingModel, MiniLM, WordVectors
-from longgame.language.combined import Combined
 from longgame.language.batches import Batches
 from longgame.language.calling import Carrier, Line
+from longgame.language.combined import Combined
 from longgame.language.endpoint import Endpoint
 from longgame.language.multilingual import MultilingualE5
 from longgame.language.remote import Remote
