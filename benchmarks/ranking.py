@@ -10,8 +10,9 @@ Configurations are searched on the validation events alone, for ``--minutes``, b
 trained by passes only where there are three minutes for each of them; then each model is fitted on all but the test events
 and judged once, with ``--seeds`` seeds where there is randomness in it. Beside the models named stand: ``ensemble`` of all of
 the tuned ones that it knows and ``ensemble-small`` of the sequence model and item-kNN; the sequence model without its texts, in
-a paired test; and a second table in which a tenth of the items is held out of training altogether. ``--until`` bounds the
-whole: further seeds, in the order in which models were named, are begun only before it.
+a paired test; EASE with nothing that is not in its paper; and a second table in which a tenth of the items is held out of
+training altogether. ``--until`` bounds the whole: further seeds, in the order in which models were named, are begun only
+before it.
 
 Out come ``ranking.json``, ``ranking.html`` and ``ranking.md`` (and ``cold.…``) in ``--out``, where runs and searches are
 kept as well, and found again while the code of the models is the same: the same command goes on where it was stopped.
@@ -22,7 +23,10 @@ from __future__ import annotations
 
 import os
 
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before numpy loads: see design/FACTS.md, the OpenMP trap
+for _name in (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+):  # before numpy loads: one busy neighbour makes two threads of a small product far slower than one
     os.environ.setdefault(_name, "1")
 
 import argparse
@@ -44,7 +48,7 @@ from longgame.evaluation.report import markdown, page
 from longgame.evaluation.runs import Bench, Entry, Run, Runs, Workers, run_all
 from longgame.evaluation.splits import Cut, Split, without_items
 from longgame.evaluation.table import RankingTable
-from longgame.evaluation.tuning import Budget, Task, Tuned, tune_all
+from longgame.evaluation.tuning import Budget, Task, Tuned, tune, tune_all
 from longgame.language import VectorCache
 from longgame.models import MODELS, unfit
 from longgame.rng import derive
@@ -94,6 +98,11 @@ def chosen(said: str, log: Interactions) -> tuple[str, ...]:
     return tuple(out)
 
 
+PLAIN = "ease-as-published"
+PAPER = {"half_life": np.inf, "user_damping": 0.0, "item_damping": 0.0, "penalty_growth": 0.0}
+"""What EASE as it was published has no word for."""
+
+
 def tuned(plan: Plan, minutes: float) -> dict[str, Mapping[str, Any]]:
     """Model -> fields found on the validation events. Those trained by passes only where there is time for some trials."""
     names = [name for name in plan.models if name in MODELS and getattr(MODELS[name].load()[0], "SPACE", {})]
@@ -102,7 +111,7 @@ def tuned(plan: Plan, minutes: float) -> dict[str, Mapping[str, Any]]:
     task = Task(plan.split.train, plan.split.validation, plan.known.features, plan.k)
     enough = 0.4 * minutes >= SLOW * len(slow)
     out: dict[str, Mapping[str, Any]] = {}
-    left = minutes
+    left, ease_seconds = minutes, 0.0
     for some, part in ((quick, 0.6 if slow and enough else 1.0), (slow if enough else [], 1.0)):
         if not some or left <= 0:
             continue
@@ -113,14 +122,24 @@ def tuned(plan: Plan, minutes: float) -> dict[str, Mapping[str, Any]]:
                 continue
             left -= result.seconds / 60
             out[name] = result.values
+            ease_seconds = result.seconds if name == "ease" else ease_seconds
             gain = f"{result.default:.4f} -> " if result.default is not None else ""
             print(
                 f"  tuned {name}: NDCG@{plan.k} {gain}{result.value:.4f}, {len(result.trials)} trials, {result.values}",
                 flush=True,
             )
+    if "ease" in out:
+        out[PLAIN] = _as_published(task, ease_seconds, plan)
     if slow and not enough:
         print(f"  not tuned, for want of {SLOW:g} minutes each: {', '.join(slow)}", flush=True)
     return out
+
+
+def _as_published(task: Task, seconds: float, plan: Plan) -> Mapping[str, Any]:
+    """The price of EASE with nothing else, searched for as long as ours was."""
+    found = tune("ease", task, Budget(minutes=max(seconds, 1.0) / 60), PAPER, folder=plan.out / "tuning")
+    print(f"  tuned {PLAIN}: NDCG@{plan.k} {found.value:.4f}, {len(found.trials)} trials, {found.values}", flush=True)
+    return found.values
 
 
 def entries(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
@@ -140,6 +159,9 @@ def entries(plan: Plan, found: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
         out.append(Entry(name, name, MODELS[name].title, configs.config(name), plan.seeds, baseline))
         if name == "sequence" and plan.known.features.any():
             out.append(Entry("sequence-no-text", name, "the same without texts", configs.config(name), plan.seeds, text="none"))
+        if name == "ease":
+            config = MODELS[name].config(**{**PAPER, **found.get(PLAIN, {})})
+            out.append(Entry(PLAIN, name, "EASE with nothing that is not in the paper", config, baseline=True))
         if name == "content" and plan.known.words is not None:
             config = configs.config(name)
             out.append(Entry("content-words", name, "word vectors near the history's", config, text="words"))
@@ -172,12 +194,27 @@ def fitted(plan: Plan, bench: Bench, wanted: Sequence[Entry]) -> Runs:
     return runs
 
 
+def chosen_values(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was found for each model, for people."""
+    if not found:
+        return ""
+    lines = [f"- {name}: " + ", ".join(f"{key} {_told(value)}" for key, value in found[name].items()) for name in found]
+    return (
+        "\nConfigurations, as searched on validation events (fields that are not named have their defaults):\n\n"
+        + "\n".join(lines)
+    )
+
+
+def _told(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def written(table: RankingTable, out: Path, name: str, more: Mapping[str, Any]) -> None:
     """The table as JSON, HTML and Markdown."""
     content = plain({**table.to_json(), **more})
     (out / f"{name}.json").write_text(json.dumps(content, indent=1, default=str), "utf-8")
     (out / f"{name}.html").write_text(page(table), "utf-8")
-    (out / f"{name}.md").write_text(markdown(table), "utf-8")
+    (out / f"{name}.md").write_text(markdown(table) + chosen_values(more.get("tuned", {})), "utf-8")
     print("\n" + markdown(table), flush=True)
 
 
@@ -240,7 +277,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--at", help="with --split time: where the test begins")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--no-cold", action="store_true", help="leave out the table with items held out")
-    parser.add_argument("--out", type=Path, help="folder for results and for what was done already")
+    parser.add_argument("--out", type=Path, help="folder for results and for what was done already; ranking/NAME if left out")
     asked = parser.parse_args()
     if not asked.data.exists():
         raise SystemExit(f"{asked.data}: there is no such data; say where it is with --data or LONGGAME_DATA")

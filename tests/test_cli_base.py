@@ -16,6 +16,7 @@ from longgame.settings import load_settings
 from longgame.store import open_store
 from longgame.types import Event, Item, ItemId
 from longgame.wiring.understanding import understand
+from tests.endpoint_kit import Handler, serving
 
 EVENTS = (
     "customer,product,when,what,stars\nu1,a,2024-01-01T10:00:00Z,view,1\nu2,b,2024-01-02T10:00:00Z,buy,2\nu1,b,nonsense,buy,3\n"
@@ -163,6 +164,10 @@ def test_understand_by_a_server_says_what_is_not_set_and_asks_nothing_for_a_plan
         monkeypatch.setenv(f"LONGGAME_REMOTE__{name}", value)
     plan = answer("understand", "--model", "remote", "--plan")
     assert (plan["texts"], plan["calls"], plan["seconds"]) == (2, 1, None) and plan["cost"] == pytest.approx(42e-6)
+    monkeypatch.setenv("LONGGAME_REMOTE__BATCHES", "true")
+    plan = answer("understand", "--model", "remote", "--plan")
+    assert plan["calls"] == 2 and plan["cost"] == pytest.approx(21e-6)
+    monkeypatch.delenv("LONGGAME_REMOTE__BATCHES")
     result = run("understand", "--model", "remote")
     assert result.exit_code == 1 and "see that the server runs" in result.stderr and "Traceback" not in result.output
 
@@ -181,6 +186,37 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(events: Path, monkeypatc
     run("import", events, *MAP)
     result = run("doctor")
     assert result.exit_code == 0 and "has a catalogue" in result.output
+
+
+def test_doctor_asks_a_server_only_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch):
+    told = {"MODEL": "m", "WIDTH": "3", "CHAT": "c", "TRIES": "1", "BATCHES": "true"}
+    monkeypatch.setenv("LONGGAME_LANGUAGE__MODEL", "remote")
+    for name, value in told.items():
+        monkeypatch.setenv(f"LONGGAME_REMOTE__{name}", value)
+
+    def both(h: Handler, asked: dict[str, Any]) -> None:
+        vectors = {"data": [{"index": 0, "embedding": [1.0, 0.0, 0.0]}]}
+        tops = [{"token": "positive", "logprob": -0.25}, {"token": "negative", "logprob": -2.0}]
+        message = {"choices": [{"message": {"content": "positive"}, "logprobs": {"content": [{"top_logprobs": tops}]}}]}
+        h.say(200, orjson.dumps(vectors if "input" in asked else message))
+
+    with serving(both) as server:
+        monkeypatch.setenv("LONGGAME_REMOTE__URL", server.url)
+        checks = {check["name"]: check for check in answer("doctor")["checks"]}
+        assert not server.asked and "would be asked" in checks["encoder"]["found"] and "--remote" in checks["chat"]["mend"]
+        checks = {check["name"]: check for check in answer("doctor", "--remote")["checks"]}
+        assert "width 3" in checks["encoder"]["found"] and "positive -0.25, negative -2.00" in checks["chat"]["found"]
+        assert len(server.asked) == 2
+    result = run("doctor", "--remote", "--json")
+    failed = {check["name"] for check in orjson.loads(result.stdout)["checks"] if check["status"] == "fail"}
+    assert result.exit_code == 1 and failed == {"encoder", "chat"}
+
+
+def test_a_plan_counts_no_item_without_a_text(events: Path):
+    store = open_store("sqlite:///longgame.db")
+    store.put([Item(ItemId("a"), ""), Item(ItemId("b"), "red")])
+    store.close()
+    assert answer("understand", "--model", "hashing", "--plan")["texts"] == 1
 
 
 def test_doctor_fails_where_the_store_cannot_be_reached(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,6 +13,7 @@ from longgame.cli import app
 from longgame.serving.describe import ROUTES
 from longgame.settings import reference
 from longgame.settings.load import keys
+from longgame.wiring.fields import page
 
 ROOT = Path(__file__).parent.parent
 DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
@@ -40,6 +41,13 @@ def test_every_setting_is_in_the_reference(key):
 
 def test_the_settings_page_is_the_settings_own():
     assert DOCS["configuration.md"] == reference()
+
+
+def test_the_page_of_model_settings_is_the_configs_own():
+    told = page()
+    assert DOCS["model-settings.md"] == told
+    assert "| `penalty` | `200.0` | 10 to 5000, by its logarithm | lambda, above 0:" in told
+    assert " |  |\n" not in told  # a field without a meaning
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda r: f"{r.method} {r.path}")

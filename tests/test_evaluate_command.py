@@ -116,3 +116,53 @@ def test_newcomers_and_new_items_are_counted(imported: Path):
     assert "(1 of them without any event before)" in shown and "acquainted@3" in shown
     assert "recall@3 of the 2 held-out events on items that had none before" in shown
     assert "No gap between groups by history length" in shown
+
+
+def test_only_what_was_liked_is_wanted_where_that_is_asked_for(imported: Path):
+    rows = [f"u{u},i{(u + 9) % 12},{1_700_090_000 + u},{5 if u % 3 else 1}" for u in range(120)]
+    Path("rated.csv").write_text("\n".join(["user,item,timestamp,rating", *rows]))
+    assert run("import", "rated.csv").exit_code == 0
+    everything, liked = (json.loads(rank("--json", *more).stdout) for more in ((), ("--liked", "4")))
+    assert everything["users"] == 120 and liked["users"] == 80
+    assert liked["split"].endswith("worth 4 or more")
+    nothing = rank("--liked", "9")
+    assert nothing.exit_code == 2 and "the test is empty" in nothing.stderr
+
+
+def test_a_list_is_no_longer_than_the_catalogue(imported: Path):
+    shown = run("evaluate", "ranking", "--models", "popularity", "--k", "500").stdout
+    assert "--k 500 is more than the catalogue has: 12, all of it, is taken" in shown and "ndcg@12" in shown
+
+
+def test_untuned_baselines_and_few_users_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LONGGAME_LANGUAGE__MODEL", "hashing")
+    Path("shop.csv").write_text("user,item,timestamp\n" + "".join(f"u,i{n},{1_700_000_000 + n}\n" for n in range(5)))
+    assert run("import", "shop.csv").exit_code == 0
+    shown = rank().stdout
+    assert "all models have their defaults, the baselines too" in shown and "so few users tell little" in shown
+    tuned = run("tune", "--models", "popularity", "--trials", "2", "--k", "3")
+    assert "1 users to judge by" in tuned.stdout
+
+
+def test_a_search_that_is_interrupted_has_what_was_found_before(imported: Path, monkeypatch: pytest.MonkeyPatch):
+    from longgame.models.ease import Ease
+
+    def interrupt(self, log, features):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Ease, "fit", interrupt)
+    result = run("tune", "--models", "popularity,ease", "--trials", "2", "--k", "3")
+    assert result.exit_code != 0 and "interrupted: " in result.stdout
+    told = json.loads((imported / ".longgame" / "tuned.json").read_text())
+    assert set(told["models"]) == {"popularity"}
+
+
+def test_a_tuned_value_that_cannot_be_is_laid_to_its_file(imported: Path):
+    assert run("tune", "--models", "ease", "--trials", "1", "--k", "3").exit_code == 0
+    file = imported / ".longgame" / "tuned.json"
+    told = json.loads(file.read_text())
+    told["models"]["ease"]["values"]["penalty"] = -5
+    file.write_text(json.dumps(told))
+    result = rank()
+    assert result.exit_code != 0 and "tuned.json: ease" in result.stderr and "penalty" in result.stderr

@@ -12,7 +12,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from longgame.commands import config, data, doctor, evaluating, importing, serving, training, tuning, understand, worlds
+from longgame.commands import (
+    adapting,
+    config,
+    data,
+    doctor,
+    evaluating,
+    importing,
+    knowledge,
+    serving,
+    training,
+    tuning,
+    understand,
+    worlds,
+)
 from longgame.commands.terminal import Invocation, failed
 
 
@@ -49,7 +62,9 @@ GROUPS = (
 COMMANDS = (
     ("doctor", doctor.doctor),
     ("import", importing.import_),
+    ("knowledge", knowledge.knowledge),
     ("understand", understand.understand),
+    ("adapt", adapting.adapt),
     ("train", training.train),
     ("tune", tuning.tune),
     ("simulate", worlds.simulate),

@@ -14,6 +14,7 @@ import numpy as np
 
 from longgame.arrays import Candidates
 from longgame.errors import ConfigError
+from longgame.knowledge.book import Rulebook
 from longgame.types import I64, Bool, Event, Item, ItemId, Request
 
 
@@ -64,6 +65,34 @@ def _is_out(value: object) -> bool:
     if isinstance(value, str):
         return value.strip().lower() in {"out", "no", "false", "0"}
     return isinstance(value, (bool, int, float)) and value <= 0
+
+
+class Ruled:
+    """What people's rules refuse, with one of three effects for who did what stands before the arrow.
+
+    ``never``: is not shown what stands after it. ``only``: is shown nothing else. ``needs`` is for everybody: what stands
+    after the arrow is shown only to who did what stands before it.
+    """
+
+    EFFECTS = ("never", "only", "needs")
+
+    def __init__(self, effect: str, book: Rulebook) -> None:
+        if effect not in self.EFFECTS:
+            raise ConfigError(f"Ruled: effect must be one of {', '.join(self.EFFECTS)}, got {effect!r}")
+        self._effect, self._book = effect, book
+        self.version = f"{effect}-{book.version}"
+
+    def eligible(self, request: Request, history: Sequence[Event], candidates: Candidates) -> Bool:
+        done = dict.fromkeys((e.kind, e.item) for e in history)
+        out = np.ones(len(candidates), np.bool_)
+        for rule in range(len(self._book.rules)):
+            said = self._book.said(rule, done)
+            if self._effect == "needs":
+                refused = self._book.targets(rule) - (said or frozenset())
+                out &= np.array([i not in refused for i in candidates.ids], np.bool_)
+            elif said is not None:
+                out &= np.array([(i in said) == (self._effect == "only") for i in candidates.ids], np.bool_)
+        return out
 
 
 class AtMost:

@@ -23,6 +23,10 @@ def check(known: dict[str, int], *arrays: tuple[str, npt.NDArray[np.generic[Any]
     sizes = dict(known)
     for name, array, axes in arrays:
         letters = axes.split()
+        if not isinstance(array, np.ndarray):
+            raise ShapeError(
+                f'{name}: must be an array (expected "{axes}"), got a {type(array).__name__}; numpy.asarray makes one'
+            )
         got = f'(got shape {array.shape}, expected "{axes}")'
         if array.ndim != len(letters):
             raise ShapeError(f"{name}: has {array.ndim} axes, not {len(letters)} {got}")

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from longgame.algorithms.rank import RankPolicy
 from longgame.errors import ConfigError
-from longgame.guards import AlreadySeen, AtMost, Blocklist, InStock
+from longgame.guards import AlreadySeen, AtMost, Blocklist, InStock, Ruled
+from longgame.knowledge.book import Rulebook
+from longgame.knowledge.rules import parse
 from longgame.retrieval.whole import WholeCatalogue
 from longgame.slate import Exploration
 from longgame.types import ItemId
@@ -23,13 +25,24 @@ STOCK = [True, False, 3, 0, "out", None, " No "]
 GROUPS = [("a",), ("b", "a"), None, ("b",), "c", None, ("c", "b")]
 HISTORY = [event("e0", -3, 1), event("e1", -2, 4, kind="purchase"), event("e2", -1, "gone"), event("e3", -1, 1)]
 
+FACTS = {i.id: i.attributes for i in items(N, group=GROUPS, price=[1, 2, 3, 4, 5, 6, 7])}
+
+
+def ruled(effect, text):
+    return Ruled(effect, Rulebook([parse(text)], FACTS))
+
+
 GUARDS = {
     "already seen": lambda: AlreadySeen(),
     "already bought": lambda: AlreadySeen(frozenset({"purchase"})),
     "blocklist": lambda: Blocklist([ids(N)[2], ids(N)[5], ItemId("unknown")]),
     "in stock": lambda: InStock(items(N, stock=STOCK)),
+    "never": lambda: ruled("never", "purchase: group = c -> same group and price > 5"),
+    "only": lambda: ruled("only", "purchase: -> price >= 2"),
+    "needs": lambda: ruled("needs", "purchase: group = a -> group = b and price < 4"),
 }
 REFUSED = {"already seen": {1, 4}, "already bought": {4}, "blocklist": {2, 5}, "in stock": {1, 3, 4, 6}}
+REFUSED |= {"never": {6}, "only": {0}, "needs": {1}}
 RULES = {
     "at most 1": lambda: AtMost(items(N, group=GROUPS), "group", 1),
     "at most 2": lambda: AtMost(items(N, group=GROUPS), "group", 2),
@@ -91,6 +104,9 @@ def test_versions_name_the_contents():
         InStock(items(3, stock=[1, 1, 1])).version,
         InStock(items(3, stock=[1, 0, 1])).version,
         InStock(items(3, left=[1, 0, 1]), "left").version,
+        ruled("never", "-> group = a").version,
+        ruled("only", "-> group = a").version,
+        ruled("only", "-> group = b").version,
         AtMost(items(3, a="xyz"), "a", 1).version,
         AtMost(items(3, a="xyz"), "a", 2).version,
         AtMost(items(3, a="xyy"), "a", 1).version,
@@ -98,7 +114,7 @@ def test_versions_name_the_contents():
     ]
     assert len(set(versions)) == len(versions)
     assert Blocklist(ids(2)[::-1]).version == Blocklist([*ids(2), *ids(1)]).version
-    assert AtMost(items(3, a="xyz"), "a", 1).version == versions[9]
+    assert AtMost(items(3, a="xyz"), "a", 1).version == versions[12]
 
 
 def held(position):
@@ -150,7 +166,7 @@ def test_an_attribute_that_nobody_has_refuses_nothing():
 @given(st.integers(0, 2**40), st.integers(1, 6))
 def test_no_slate_breaks_a_guard_or_a_rule(seed, k):
     """Whatever the draw: nothing refused is a candidate, and no value of the attribute occurs too often."""
-    guards = tuple(make() for name, make in GUARDS.items() if name != "in stock")
+    guards = tuple(make() for name, make in GUARDS.items() if name not in ("in stock", "never", "only"))
     rules = tuple(make() for make in RULES.values())
     made = recommender(SHOP, RankPolicy(0.5), guards=guards, rules=rules, explore=Exploration(1.0, 0.5))
     got = made.decide(request(f"r{seed}", k=k), HISTORY)

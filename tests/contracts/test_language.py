@@ -7,6 +7,7 @@ import pytest
 
 from longgame.language import HashingModel, MiniLM, WordVectors
 from longgame.language.asked import Asked
+from longgame.language.combined import Combined
 from longgame.language.multilingual import MultilingualE5
 from longgame.language.questions import SENTIMENT
 from longgame.language.smollm import SmolLM
@@ -18,10 +19,11 @@ MODELS: dict[str, Callable[[], LanguageModel]] = {
     "minilm-bfloat16": lambda: MiniLM("bfloat16"),
     "minilm-float32": lambda: MiniLM("float32"),
     "words": WordVectors,
+    "combined": lambda: Combined((MiniLM("float32"), WordVectors(), HashingModel(64))),
     "multilingual": MultilingualE5,
     "asked": lambda: Asked(SmolLM("float32"), SENTIMENT),
 }
-ROUNDING = {"minilm-bfloat16": 5e-4, "minilm-float32": 1e-5, "asked": 1e-5}
+ROUNDING = {"minilm-bfloat16": 5e-4, "minilm-float32": 1e-5, "combined": 1e-5, "asked": 1e-5}
 """1 - cosine that a row may move by with its neighbours; nothing for the rest."""
 
 TEXTS = [
@@ -41,9 +43,9 @@ TEXTS = [
 
 @pytest.fixture(params=MODELS, scope="module")
 def named(request: pytest.FixtureRequest) -> tuple[str, LanguageModel]:
-    if request.param.startswith("minilm") and not MiniLM.installed():
+    if request.param.startswith(("minilm", "combined")) and not MiniLM.installed():
         pytest.skip("the language extra is not installed")
-    if request.param == "words" and not WordVectors.installed():
+    if request.param in ("words", "combined") and not WordVectors.installed():
         pytest.skip("the words extra is not installed")
     if request.param == "multilingual" and not MultilingualE5.installed():
         pytest.skip("the multilingual extra is not installed")

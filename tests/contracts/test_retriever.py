@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from longgame.arrays import State
+from longgame.knowledge.book import Rulebook
+from longgame.knowledge.rules import parse
 from longgame.language import Features
 from longgame.protocols import Retriever
 from longgame.retrieval import Blend, ExactIndex, FreshRetriever, HnswIndex, ModelRetriever, VectorRetriever
-from longgame.types import F32, I64, ItemId
+from longgame.retrieval.ruled import RuleRetriever
+from longgame.types import F32, I64, Attribute, ItemId
 
 D, F = 5, 2
 
@@ -68,6 +71,14 @@ def fresh(features: Features) -> Retriever:
     return FreshRetriever(features, np.arange(len(features) - 1, -1, -2))
 
 
+def ruled(features: Features) -> Retriever:
+    facts: dict[ItemId, dict[str, Attribute]] = {
+        id: {"group": str(n % 3), "next": (f"i{n + 1:04d}",)} for n, id in enumerate(features.ids)
+    }
+    book = Rulebook([parse("-> same group"), parse("group = 1 -> in next")], facts)
+    return RuleRetriever(book, features, np.ones(len(features) // 2, np.float32))
+
+
 def blend(features: Features) -> Retriever:
     return Blend([("near", near(features), 3), ("liked", model(features), 1.5), ("new", fresh(features), 1)])
 
@@ -77,10 +88,11 @@ RETRIEVERS: dict[str, Callable[[Features], Retriever]] = {
     "graph": graph,
     "model": model,
     "fresh": fresh,
+    "rules": ruled,
     "blend": blend,
     "blend of blends": lambda f: Blend([("all", blend(f), 2), ("near", near(f), 1)]),
 }
-COLD_IS_EMPTY = {"near", "graph"}
+COLD_IS_EMPTY = {"near", "graph", "rules"}
 
 HISTORIES = {
     "empty": [-1, -1, -1],
@@ -121,7 +133,7 @@ def test_candidates_are_distinct_consistent_and_at_most_n(name, history, size, n
     for source in range(len(got.sources)):
         if not name.startswith("blend of"):
             assert (np.diff(got.scores[got.origin == source]) <= 0).all()
-    if n and history in ("one", "full, repeated"):
+    if n and history in ("one", "full, repeated") and (name, size) != ("rules", 1):  # a rule speaks of others
         assert len(got)
     if n and history.startswith(("empty", "none")):
         assert (len(got) == 0) == (name in COLD_IS_EMPTY)

@@ -47,3 +47,11 @@ def reference() -> None:
     from longgame.settings import reference as page
 
     say(page().rstrip())
+
+
+@app.command()
+def models() -> None:
+    """Print docs/model-settings.md, every field of every model's config."""
+    from longgame.wiring.fields import page
+
+    say(page().rstrip())

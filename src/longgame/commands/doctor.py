@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -47,11 +48,12 @@ class Check:
 
 def doctor(
     ctx: typer.Context,
+    remote: Annotated[bool, typer.Option("--remote", help="Ask the server of the section remote, too: one text.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look at everything longgame needs; says what is wrong and how to mend it. Exit code 1 if something fails."""
     settings = settings_of(ctx)
-    checks = list(examine(settings))
+    checks = list(examine(settings, remote))
     failures = sum(check.status == "fail" for check in checks)
     if json:
         say_json({"ok": not failures, "checks": [asdict(check) for check in checks]})
@@ -62,8 +64,8 @@ def doctor(
         raise typer.Exit(1)
 
 
-def examine(settings: Settings) -> Iterator[Check]:
-    """Every check, in order. A check that breaks is a failure, never an error."""
+def examine(settings: Settings, remote: bool = False) -> Iterator[Check]:
+    """Every check, in order; a server is asked only with ``remote``. A check that breaks is a failure, never an error."""
     steps: tuple[Callable[[Settings], Iterator[Check]], ...] = (
         _python,
         _packages,
@@ -71,13 +73,15 @@ def examine(settings: Settings) -> Iterator[Check]:
         _disk,
         _store,
         _registry,
-        _encoder,
+        partial(_encoder, remote=remote),
+        partial(_chat, remote=remote),
     )
     for step in steps:
         try:
             yield from step(settings)
         except Exception as error:
-            yield Check(step.__name__.lstrip("_"), "fail", str(error) or type(error).__name__)
+            name = step.func.__name__ if isinstance(step, partial) else step.__name__
+            yield Check(name.lstrip("_"), "fail", str(error) or type(error).__name__)
 
 
 def _python(settings: Settings) -> Iterator[Check]:
@@ -166,10 +170,36 @@ def _registry(settings: Settings) -> Iterator[Check]:
         yield Check("registry", "ok", f"snapshot {snapshot.number}, policy {snapshot.policy}")
 
 
-def _encoder(settings: Settings) -> Iterator[Check]:
+_ASKS = "`longgame doctor --remote` asks, once, at the price of a few tokens"
+
+
+def _encoder(settings: Settings, remote: bool) -> Iterator[Check]:
     from longgame.wiring.language import language_model
 
+    model = language_model(_at_once(settings))
+    if settings.language.model == "remote" and not remote:
+        yield Check("encoder", "ok", f"{model.name} at {settings.remote.url} would be asked for the vector of one text", _ASKS)
+        return
     begun = time.perf_counter()
-    model = language_model(settings)
     vectors = model.embed(["red nail polish"])
     yield Check("encoder", "ok", f"{model.name} reads, width {vectors.shape[1]}, in {time.perf_counter() - begun:.1f} s")
+
+
+def _at_once(settings: Settings) -> Settings:
+    """Answers within a day are no use to who looks whether a server is there."""
+    return settings.model_copy(update={"remote": settings.remote.model_copy(update={"batches": False})})
+
+
+def _chat(settings: Settings, remote: bool) -> Iterator[Check]:
+    if not settings.remote.chat:
+        return
+    from longgame.wiring.language import chat
+
+    model = chat(_at_once(settings))
+    if not remote:
+        yield Check("chat", "ok", f"{model.name} at {settings.remote.url} would be asked one closed question", _ASKS)
+        return
+    begun = time.perf_counter()
+    (row,) = model.choose(["Review: lovely, and it lasts\nSentiment:"], (" positive", " negative"))
+    said = f"positive {row[0]:.2f}, negative {row[1]:.2f}"
+    yield Check("chat", "ok", f"{model.name} answers ({said}), in {time.perf_counter() - begun:.1f} s")

@@ -71,6 +71,7 @@ def rank(
     at: At = None,
     share: Share = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that fit models at the same time.")] = 1,
+    liked: Annotated[float | None, typer.Option(help="Only held-out events of this value or more are wanted.")] = None,
     lift: Annotated[bool, typer.Option("--lift", help="Each model twice, once with new items scored by their texts.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
     json: Json = False,
@@ -83,7 +84,7 @@ def rank(
     settings = settings_of(ctx)
     quiet = (lambda line: None) if json else say
     names = None if models == "all" else tuple(names_of(models))
-    wish = evaluating.Wish(names, k, seeds, cut_of(split, at, share), workers, lift)
+    wish = evaluating.Wish(names, k, seeds, cut_of(split, at, share), workers, liked, lift)
     if html is not None:
         _must_be_writable(html)
     one_thread()

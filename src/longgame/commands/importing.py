@@ -13,7 +13,10 @@ from longgame.commands.terminal import progress, say, say_json, say_table, setti
 
 if TYPE_CHECKING:
     from longgame.datasets import Report, Source
+    from longgame.knowledge.graph import Graph
     from longgame.protocols import EventStore
+    from longgame.settings import Settings
+    from longgame.wiring.knowledge import Told
 
 BATCH = 5_000
 """Records a commit."""
@@ -34,7 +37,9 @@ def import_(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read a file or folder into the log. Every row is judged first; nothing is written if the file is wrong."""
+    from longgame.commands.knowledge import as_json, lines
     from longgame.datasets import Options, open_source, validate
+    from longgame.datasets.triples import graph_files, read_graph
     from longgame.store import open_store
 
     said: dict[str, Any] = {
@@ -52,23 +57,37 @@ def import_(
         _preview(source)
     with progress("check", "records", quiet=json) as advance:
         report = validate(source, lambda rows: advance(rows, None))
+    graph = read_graph(path) if path.is_dir() and graph_files(path) else None
     log: dict[str, dict[str, int]] = {}
+    found: Told | None = None
     if not dry_run:
         store = open_store(settings.store.url)  # only now: a file that is wrong leaves no log behind
         try:
             known = frozenset(item.id for item in store.items())
             source = open_source(path, form, Options(**said, known_items=known))
             report, log = _write(store, source, sum(report.records.values()), json)
+            found = _keep(settings, store, graph, path) if graph is not None else None
         finally:
             store.close()
     if json:
-        say_json({"dry_run": dry_run, "report": report.as_json(), "log": log})
+        kept = {"knowledge": as_json(found)} if found else {}
+        say_json({"dry_run": dry_run, "report": report.as_json(), "log": log, **kept})
         return
     say(report.text())
     if dry_run:
         say("dry run: nothing was written")
     for noun, counts in log.items():
         say(f"log: {counts['new']:,} new {noun} records, {counts['duplicate']:,} were there already")
+    for line in lines(found, settings.knowledge.use) if found else ():
+        say(line)
+
+
+def _keep(settings: Settings, store: EventStore, graph: Graph, path: Path) -> Told:
+    from longgame.wiring.knowledge import keep_graph
+    from longgame.wiring.workspace import one_thread
+
+    one_thread()
+    return keep_graph(settings, store, graph, str(path))
 
 
 def _write(store: EventStore, source: Source, total: int, quiet: bool) -> tuple[Report, dict[str, dict[str, int]]]:

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 def language(
     ctx: typer.Context,
     data: Annotated[Path, typer.Option(help="Folder of judged texts: .txt of id, number and text by tabs; SemEval's .seg.")],
+    adapter: Annotated[str | None, typer.Option(help="One that longgame adapt made, shown beside the others.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Reviews read by the small language model, against people's judgement, plainer readers and shuffled vectors beside it."""
     from longgame.language import VectorCache
     from longgame.wiring import reading_texts
+    from longgame.wiring.adapting import load_adapter
     from longgame.wiring.workspace import one_thread
 
     one_thread()
-    folder = Path(settings_of(ctx).data.folder) / "vectors"
-    sections = reading_texts.language(data, VectorCache(folder), (lambda line: None) if json else say)
+    folder = Path(settings_of(ctx).data.folder)
+    adapted = None if adapter is None else load_adapter(folder, adapter)
+    sections = reading_texts.language(data, VectorCache(folder / "vectors"), (lambda line: None) if json else say, adapted)
     if json:
         say_json([asdict(section) for section in sections])
     else:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from longgame.evaluation.table import RankingTable, Row
 
 
+FEW = 30
+"""Users below which it is said that there are few."""
+
+
 def say_ranking(table: RankingTable) -> None:
     """Accuracy, what it does not show, groups of users, and who is surely better than the best baseline."""
     from longgame.evaluation.beyond import SMALLEST_GROUP
@@ -26,6 +30,8 @@ def say_ranking(table: RankingTable) -> None:
         f"\n{table.split}: {table.users:,} users{new} ranked among all {table.items:,} items less those they had seen; "
         f"fitted on {table.events:,} events; 95 % intervals over users{seeds}"
     )
+    if table.users < FEW:
+        say(f"so few users tell little: below {FEW} an interval is hardly one")
     head = ("model", *(told[name] for name in ACCURACY), "seeds", *(("spread",) if several else ()), "fit")
     say_table(head, [_accuracy(row, ACCURACY, several) for row in rows])
     others = [name for name in METRICS if name not in ACCURACY and any(name in row.metrics for row in rows)]
@@ -46,7 +52,8 @@ def say_ranking(table: RankingTable) -> None:
         say(f"\nNo gap between groups by {', '.join(missing)}: fewer than two of them have {SMALLEST_GROUP} users or more.")
     if groups:
         say(f"\n{told['ndcg']} of the best served group less that of the worst served, groups by")
-        say_table(("model", *groups), [(r.name, *(_short(r.gap[g]) if g in r.gap else "" for g in groups)) for r in rows])
+        say_table(("model", *groups), [(r.name, *(_between(r, g) if g in r.gap else "" for g in groups)) for r in rows])
+        say("(where users have several held-out events, who has more of them has the higher figure: part of a gap may be that)")
     if table.comparisons:
         say()
     for c in table.comparisons:
@@ -59,6 +66,15 @@ def say_ranking(table: RankingTable) -> None:
 def _accuracy(row: Row, metrics: Sequence[str], several: bool) -> tuple[str, ...]:
     spread = (f"{row.spread:.4f}" if row.spread is not None else "",) if several else ()
     return (row.name, *(str(row.metrics[m]) for m in metrics), str(row.seeds), *spread, f"{row.seconds:.1f} s")
+
+
+def _between(row: Row, name: str) -> str:
+    """The gap, and which groups it is between."""
+    from longgame.evaluation.beyond import SMALLEST_GROUP
+
+    large = [bucket for bucket in row.groups[name] if bucket.count >= SMALLEST_GROUP]
+    best, worst = (pick(large, key=lambda bucket: bucket.estimate.value).label for pick in (max, min))
+    return f"{_short(row.gap[name])} {best} over {worst}"
 
 
 def _short(estimate: Estimate) -> str:

@@ -19,7 +19,7 @@ KINDS = ("vectors", "tags", "attributes", "descriptions")
 def understand(
     ctx: typer.Context,
     what: Annotated[str, typer.Option(help="By commas: vectors, tags, attributes, descriptions.")] = "vectors",
-    model: Annotated[str | None, typer.Option(help="minilm, e5, words, hashing or remote.")] = None,
+    model: Annotated[str | None, typer.Option(help="minilm, e5, words, combined, hashing or remote.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
     budget: Annotated[str | None, typer.Option(help="Read for so long at most, as in 30m; the rest waits.")] = None,
     show: Annotated[str | None, typer.Option(help="Say what was read of this item, and from what; read nothing.")] = None,
@@ -69,12 +69,12 @@ def _vectors(settings: Settings, seconds: float | None, json: bool) -> tuple[dic
     from longgame.wiring import understanding
 
     with progress("understand", "texts", quiet=json) as advance:
-        done = understanding.understand(settings, seconds, advance)
+        done = understanding.understand(settings, seconds, advance, lambda line: typer.echo(line, err=True))
     rate = done.new / done.seconds if done.new else 0.0
     told = {"model": done.model, "items": done.items, "new": done.new, "cached": done.items - done.new - done.left}
     if done.features is not None:
         told |= {"features": done.features.version, "width": done.features.width}
-    ledger = {"ledger": asdict(done.ledger)} if done.ledger else {}
+    ledger = {"ledger": asdict(done.ledger) | {"tokens": done.ledger.tokens}} if done.ledger else {}
     if not json:
         _say_vectors(done, rate)
     return {**told, "left": done.left, "texts_per_second": round(rate, 1), **ledger}, done.seconds
@@ -85,7 +85,8 @@ def _say_vectors(done: Done, rate: float) -> None:
     say(f"{done.items:,} items with {done.model}: {done.new:,} new, {cached:,} cached, {rate:,.0f} texts/s")
     if done.ledger:
         used = done.ledger
-        say(f"{used.calls:,} calls, {used.failed:,} of them failed, {used.tokens:,} tokens as the server counts")
+        cost = f", {used.money:,.4f} by remote.price" if used.money else ""
+        say(f"{used.calls:,} calls, {used.failed:,} of them failed, {used.tokens:,} tokens as the server counts{cost}")
     if done.left:
         say(f"{done.left:,} items are left: the same command goes on")
     if not done.items:

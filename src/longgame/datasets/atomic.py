@@ -1,7 +1,7 @@
 """Atomic files, the layout of RecBole's data sets: NAME.inter, NAME.item, NAME.user with a typed header, tab-separated.
 
 A header cell is ``name:type``; the types are token, token_seq (words apart by spaces), float and float_seq. Knowledge
-graphs (.kg, .link) and networks (.net) are not records and are left out.
+graphs (.kg, .link) are ``triples``'s, and networks (.net) are not records and are left out.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def open_atomic(path: Path, options: Options) -> Source:
     for ending, read in ((".user", _users), (".item", _items), (".inter", _events)):
         tables += [read(file, options) for file in files if name_of(file).endswith(ending)]
     left = [file.name for file in files if file.suffix in (".kg", ".link", ".net", ".ent")]
-    notes = (f"left out, for they hold no records: {', '.join(left)}",) if left else ()
+    notes = (f"hold no records; facts of a .kg are kept apart: {', '.join(left)}",) if left else ()
     return Source("atomic", path, tuple(tables), options.known_items, notes)
 
 

@@ -19,8 +19,8 @@ from longgame.types import F32, F64, I64, Bool
 
 SMALLEST_GROUP = 30
 """Users of a group below which its mean says too little to be called the best or the worst."""
-_ROWS = 1024
-"""Users whose text vectors are looked up at once."""
+_NUMBERS = 4_000_000
+"""Numbers of text vectors that are looked up at once: 16 MB."""
 
 
 def gini(lists: I64, items: int) -> float:
@@ -48,8 +48,9 @@ def diversity(lists: I64, features: F32) -> F64:
         return out
     length = np.sqrt(np.einsum("ix,ix->i", features, features, dtype=np.float64))
     scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
-    for first in range(0, len(lists), _ROWS):
-        part = lists[first : first + _ROWS]
+    rows = max(1, _NUMBERS // max(1, lists.shape[1] * features.shape[1]))
+    for first in range(0, len(lists), rows):
+        part = lists[first : first + rows]
         inside = part >= 0
         unit = features[part] * (scale[part] * inside)[:, :, None]
         # The norm of the sum holds each pair's cosine twice, and each vector's own square (1, or 0 without text) once.
@@ -58,7 +59,7 @@ def diversity(lists: I64, features: F32) -> F64:
         count = inside.sum(axis=1)
         twice = (total * total).sum(axis=1) - own
         some = count > 1
-        out[first : first + _ROWS][some] = 1 - twice[some] / (count * (count - 1))[some]
+        out[first : first + rows][some] = 1 - twice[some] / (count * (count - 1))[some]
     clipped: F64 = np.maximum(out, 0.0)  # rounding: equal texts are at distance 0
     return clipped
 

@@ -53,13 +53,25 @@ def scores(ways: Mapping[str, F32], wanted: F64, seed: int = 0) -> list[Reading]
     return [_scored(name, _foretold(vectors, wanted[:, None], part)[:, 0], wanted, seed) for name, vectors in told.items()]
 
 
-def classes(train: Mapping[str, F32], label: I64, test: Mapping[str, F32], wanted: I64, seed: int = 0) -> list[Reading]:
-    """Ways of reading, learned on (n, d) vectors with (n,) labels and judged by (m,) others; the commonest label beside."""
-    kinds = int(max(label.max(initial=0), wanted.max(initial=0))) + 1
-    out = []
-    for name, vectors in train.items():
-        guess = Ridge.fit(vectors, np.eye(kinds)[label]).predict(test[name]).argmax(axis=1)
-        out.append(_classed(name, guess, wanted, kinds, seed))
+def classes(
+    train: Mapping[str, F32],
+    label: I64,
+    test: Mapping[str, F32],
+    wanted: I64,
+    seed: int = 0,
+    told: Mapping[str, F64] | None = None,
+) -> list[Reading]:
+    """Ways of reading, learned on (n, d) vectors with (n,) labels and judged by (m,) others; the commonest label beside.
+
+    ``told`` are (m, kinds) probabilities by ways that were learned elsewhere: they come first, each alone and then added to
+    what the first of the others tells, which is in the same unit.
+    """
+    given = dict(told or {})
+    kinds = 1 + max(int(label.max(initial=0)), int(wanted.max(initial=0)), *(p.shape[1] - 1 for p in given.values()))
+    learned = {name: Ridge.fit(vectors, np.eye(kinds)[label]).predict(test[name]) for name, vectors in train.items()}
+    first = next(iter(learned))
+    ways = {**given, **{f"{name} + {first}": p + learned[first] for name, p in given.items()}, **learned}
+    out = [_classed(name, way.argmax(axis=1), wanted, kinds, seed) for name, way in ways.items()]
     common = np.full(len(wanted), np.bincount(label).argmax())
     return [*out, _classed("the commonest answer", common, wanted, kinds, seed)]
 

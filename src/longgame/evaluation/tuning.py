@@ -167,8 +167,9 @@ def tune_all(
     folder: Path | None = None,
     watch: OnTrial = unseen,
     clock: Callable[[], float] = time.monotonic,
+    done: Callable[[Tuned], None] = lambda found: None,
 ) -> dict[str, Tuned | LonggameError]:
-    """Each model in turn; what could not be tuned has its error. ``fixed`` is by model.
+    """Each model in turn, told to ``done`` as it is; what could not be tuned has its error. ``fixed`` is by model.
 
     The minutes are divided: a model gets an equal part of what those before it left. ``budget.trials`` is for each.
     """
@@ -179,6 +180,7 @@ def tune_all(
         try:
             out[name] = found = tune(name, task, part, (fixed or {}).get(name), seed, folder, watch, clock)
             left = left - found.seconds / 60 if left is not None else None
+            done(found)
         except LonggameError as error:
             out[name] = error
     return out

@@ -10,10 +10,17 @@ from longgame.language.prompt import clean
 from longgame.language.questions import Question
 from longgame.language.smollm import THOUGHT, WIDTH, SmolLM
 from longgame.protocols import Chooser
-from longgame.types import F32
+from longgame.types import F32, F64
 
 SEPARATOR = "\x1f"
 """Between the parts of a text that is asked about in parts, such as a review and one of its aspects."""
+
+
+def shares(odds: F32) -> F64:
+    """(n, m) log-probabilities of answers -> their probabilities among each other, rows that add up to 1."""
+    raised = np.exp(odds.astype(np.float64) - odds.max(axis=1, keepdims=True))
+    out: F64 = raised / raised.sum(axis=1, keepdims=True)
+    return out
 
 
 class Answers:

@@ -54,7 +54,7 @@ class Question:
         if len(parts) != len(self.fields):
             raise ConfigError(f"Question {self.name}: must be asked of {', '.join(self.fields)}, got {len(parts)} parts")
         told = [self._case(shot, f" {answer}\n\n") for shot, answer in self.shots]
-        return f"{self.instruction}\n\n" + "".join(told) + self._case(parts, "")
+        return (f"{self.instruction}\n\n" if self.instruction else "") + "".join(told) + self._case(parts, "")
 
     def _case(self, parts: Sequence[str], answer: str) -> str:
         lines = [f"{name}: {clean(part, LIMIT)}\n" for name, part in zip(self.fields, parts, strict=True)]
@@ -90,3 +90,13 @@ ASPECT = Question(
     ),
 )
 """What a review says of one of its parts."""
+
+ASPECT_BRIEF = Question("aspect-brief", "", ("Aspect", "Review", "Aspect"), "Sentiment", ASPECT.answers, ())
+"""The same without a word of explanation, for a model that has learned it (``adapter``): a third of the tokens. The aspect is
+told before the review too, so that each word is read with it in mind."""
+
+SENTIMENT_BRIEF = Question("sentiment-brief", "", ("Review",), "Sentiment", SENTIMENT.answers, ())
+"""The other, likewise."""
+
+BRIEF = (ASPECT_BRIEF, SENTIMENT_BRIEF)
+"""Questions that an adapter can be of."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from longgame.errors import ConfigError, MissingExtra
-from longgame.language.remote import Ledger
+from longgame.language.endpoint import Ledger
 from longgame.precision import Precision, checked, number, resolved
 from longgame.types import F32
 
@@ -120,7 +120,7 @@ class SmolLM:
                     part = torch.tensor([tokens[row][shared:] for row in rows])
                     began = time.perf_counter()
                     out = network.model(part, past_key_values=cache, output_hidden_states=True)
-                    self.ledger.add(len(rows), part.numel(), time.perf_counter() - began)
+                    self.ledger.add(len(rows), part.numel(), 0, time.perf_counter() - began)
                     yield rows, [out.hidden_states[layer][:, -1] for layer in layers]
 
     def tokens(self, prompts: Sequence[str]) -> list[list[int]]:

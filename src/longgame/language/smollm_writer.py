@@ -138,8 +138,7 @@ class SmolLMWriter:
                 part = torch.tensor(taken)[:, None]
                 seen = torch.cat([seen, torch.ones((len(tokens), 1), dtype=seen.dtype)], dim=1)
                 place = place[:, -1:] + 1
-        used = sum(map(len, tokens)) + sum(map(len, written))
-        self._model.ledger.add(len(tokens), used, time.perf_counter() - began)
+        self._model.ledger.add(len(tokens), sum(map(len, tokens)), sum(map(len, written)), time.perf_counter() - began)
         return [tokenizer.decode(row) for row in written]
 
 

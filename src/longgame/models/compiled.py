@@ -14,7 +14,7 @@ from longgame.errors import MissingExtra
 
 @cache
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """``loop`` as machine code of this processor: about a second, once a process and kind of arrays.
+    """``loop`` as machine code of this processor: some seconds, once; then it lies beside the code, or in the user's cache.
 
     One thread, so the same arrays give the same result; sums are reordered for speed, so another processor may round
     differently. Raises MissingExtra without numba.
@@ -23,5 +23,9 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
         import numba
     except ImportError:
         raise MissingExtra(f"the loop {loop.__module__}.{loop.__name__}", "numba", "factors") from None
-    fast: Callable[..., Any] = numba.njit(fastmath=True, nogil=True, error_model="numpy")(loop)
+    ways: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "numpy"}
+    try:
+        fast: Callable[..., Any] = numba.njit(cache=True, **ways)(loop)
+    except RuntimeError:  # there is no folder that can be written to
+        fast = numba.njit(**ways)(loop)
     return fast

@@ -8,6 +8,8 @@ first (Mu and Viswanath: "All-but-the-Top", ICLR 2018; here the part-whitening o
     pool "mean":  v_i . t, with t the mean of the history's vectors, halving every ``half_life`` events, as a unit vector
     pool "max":   max over the last ``recent`` items of 2^(-age / half_life) v_i . v_h
 
+With ``aligned`` above 0 the vectors are turned by what the log says texts should be near for (``alignment``) instead.
+
 An item without events is scored like any other; one without a text, and every item for an empty history or where there
 are no texts at all, by popularity.
 """
@@ -24,6 +26,7 @@ from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.language.features import Features
 from longgame.language.projection import reduce
+from longgame.models.alignment import aligned
 from longgame.models.histories import TIE_BREAK, known, matrix, popularity, recent
 from longgame.models.space import OneOf, Real, Space
 from longgame.shapes import check
@@ -46,11 +49,14 @@ class ContentConfig:
     """Whether the mean of the catalogue's vectors is taken off."""
     whiten: float = 0.5
     """How far the directions are evened out once centred: 0 keeps their variances, 1 makes all equal."""
+    aligned: int = 0
+    """Directions of who took what that are told from the texts (``alignment``), in place of the two above; 0: none."""
 
     SPACE: ClassVar[Space] = {
         "pool": OneOf(("mean", "max")),
         "half_life": OneOf((np.inf, 64.0, 32.0, 16.0, 8.0, 4.0, 2.0, 1.0)),
         "whiten": Real(0.0, 1.0),
+        "aligned": OneOf((0, 64, 128)),
     }
 
     def __post_init__(self) -> None:
@@ -58,6 +64,8 @@ class ContentConfig:
             raise ConfigError(f"ContentConfig: pool mean or max, half_life above 0 and recent 1 or more, got {self}")
         if not 0 <= self.whiten <= 1:
             raise ConfigError(f"ContentConfig.whiten: must lie in [0, 1], got {self.whiten}")
+        if self.aligned < 0:
+            raise ConfigError(f"ContentConfig.aligned: must be 0 or more, got {self.aligned}")
 
 
 class Content:
@@ -73,6 +81,9 @@ class Content:
     def fit(self, log: Interactions, features: F32) -> None:
         check({"I": len(log.items)}, ("features", features, "I X"))
         self._tie = TIE_BREAK * popularity(log)
+        if self.config.aligned and (turned := aligned(log, features, self.config.aligned)) is not None:
+            self._vectors = turned
+            return
         if not self.config.centre or not features.any():
             length = np.linalg.norm(features, axis=1, keepdims=True)
             self._vectors = (features / np.where(length > 0, length, 1)).astype(np.float32)

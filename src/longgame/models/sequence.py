@@ -54,7 +54,9 @@ class SequenceConfig:
     hidden: int = 64
     """H, width inside the network; a multiple of ``heads``."""
     heads: int = 2
+    """Of the attention."""
     blocks: int = 1
+    """Of attention and a feed-forward layer, one upon the other."""
     steps: int = 50
     """T, the last events of a history that it reads."""
     dropout: float = 0.2

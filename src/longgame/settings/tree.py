@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from longgame.knowledge.rules import texts
 from longgame.models import MODELS
 from longgame.precision import Precision
 from longgame.types import Objective
@@ -71,6 +72,7 @@ def _shares(shares: Mapping[str, float]) -> Mapping[str, float]:
 
 Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(_positive)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
+Rules = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(texts)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -98,9 +100,10 @@ class Data(Section):
 class Language(Section):
     """How item texts are read."""
 
-    model: Literal["minilm", "e5", "words", "hashing", "remote"] = "minilm"
+    model: Literal["minilm", "e5", "words", "combined", "hashing", "remote"] = "minilm"
     """minilm is a real sentence encoder for English (extra `language`), e5 one for a hundred languages (extra `multilingual`),
-    words the mean of static word vectors (extra `words`); hashing needs no download and knows only spelling; remote is
+    words the mean of static word vectors (extra `words`); combined is minilm, words and spelling side by side, the best for
+    long descriptions; hashing needs no download and knows only spelling; remote is
     the server of the section remote."""
     precision: Precision = "auto"
     """Of minilm: bfloat16 is three times as fast on processors that have it, and slow on others; auto sees which. Vectors
@@ -128,7 +131,8 @@ class ReadingSection(Section):
 
 
 class RemoteSection(Section):
-    """The server that reads texts where language.model is remote: any that speaks OpenAI's protocol (extra `remote`)."""
+    """The server that reads texts where language.model is remote, and that questions can be asked of: any that speaks OpenAI's
+    protocol (extra `remote`)."""
 
     url: str = "http://localhost:11434/v1"
     """Where it is, with the path: this is Ollama's."""
@@ -136,12 +140,15 @@ class RemoteSection(Section):
     """Its name there, of an embedding model."""
     width: Annotated[int, Field(ge=0)] = 0
     """Numbers in a vector of that model; must be said."""
+    chat: str = ""
+    """Name there of a chat model, which answers questions and writes objects."""
     key_env: str = ""
-    """Environment variable that holds the key, if the server wants one; the key itself is written nowhere."""
+    """Environment variable that holds the key, if the server wants one; the key itself is written nowhere, and not sent over
+    plain http to a host on the internet."""
     timeout: Duration = timedelta(seconds=60)
     """For one call, from the first byte to the last."""
     tries: Count = 4
-    """Of one call: what may pass is tried again after a pause that doubles."""
+    """Of one call: what may pass is tried again after a pause that doubles. Of a question too, if its answer is none."""
     concurrency: Count = 4
     """Calls under way at a time."""
     batch: Count = 64
@@ -151,7 +158,18 @@ class RemoteSection(Section):
     tokens: Annotated[int, Field(ge=0)] = 0
     """Tokens that one reading of the catalogue may use, as the server counts them; 0: no bound."""
     price: Annotated[float, Field(ge=0)] = 0.0
-    """Of a million tokens, in any currency: what `understand --plan` reckons with."""
+    """Of a million tokens that are sent, in any currency: what `understand --plan` and budget reckon with."""
+    price_out: Annotated[float, Field(ge=0)] = 0.0
+    """Of a million tokens that come back."""
+    budget: Annotated[float, Field(ge=0)] = 0.0
+    """Money that one reading may cost, in the currency of price; no call is made that could pass it. 0: no bound."""
+    answer: Count = 1024
+    """Tokens of one answer of the chat model, at most."""
+    batches: bool = False
+    """Whether all is asked for in batches (/v1/batches): half the price at OpenAI's, and answers within a day. A run that is
+    stopped goes on with the same batch."""
+    poll: Duration = timedelta(seconds=60)
+    """Between two looks at a batch."""
 
 
 class ObjectiveSection(Section):
@@ -231,6 +249,32 @@ class Guards(Section):
     """Attribute to how many items of a slate may share its value: { category = 3 }."""
     in_stock: str = ""
     """Attribute that says whether an item can be had: false, 0, "out" or "no" leaves it out. Empty: no such rule."""
+
+
+class Knowledge(Section):
+    """A graph of facts about the items, as `longgame import` and `longgame knowledge` keep it."""
+
+    use: bool = False
+    """Whether what it says of an item is put beside what the item's text says, in training and evaluation."""
+    width: Count = 64
+    """Numbers that an item gets from it."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """What it counts beside the text, which counts 1."""
+
+
+class RulesSection(Section):
+    """Rules over attributes of the items, their facts and kinds of event: "purchase: category = printer -> category = ink"."""
+
+    never: Rules = ()
+    """Who did what stands before the arrow is never shown what stands after it."""
+    only: Rules = ()
+    """Who did what stands before the arrow is shown nothing but what stands after it."""
+    needs: Rules = ()
+    """What stands after the arrow is shown to nobody but who did what stands before it."""
+    suggest: Rules = ()
+    """What stands after the arrow becomes a candidate for who met what stands before it; these name no kind of event."""
+    share: Annotated[float, Field(gt=0)] = 2.0
+    """Turns that the suggestions get among the candidates, beside retrieval.shares."""
 
 
 class LearnerSection(Section):
@@ -313,6 +357,8 @@ class Settings(Section):
     models: Models = Models()
     policy: PolicySection = PolicySection()
     guards: Guards = Guards()
+    knowledge: Knowledge = Knowledge()
+    rules: RulesSection = RulesSection()
     learner: LearnerSection = LearnerSection()
     gate: GateSection = GateSection()
     serve: Serve = Serve()

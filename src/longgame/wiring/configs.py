@@ -56,7 +56,9 @@ class Configs:
             values["settings"] = {member: self.tuned[member] for member in members if member in self.tuned}
         try:
             return MODELS[name].config(**{**values, **said})
-        except TypeError as error:
+        except (TypeError, ConfigError) as error:
+            if not self.tuned.get(name) and not values.get("settings"):
+                raise
             mend = f"run `longgame tune --models {name}` again, or set models.use_tuned = false"
             what = f"must hold fields of the model's config, got {values} ({error})"
             raise ArtefactError(f"{FILE}: {name}: {what}; {mend}") from None

@@ -16,7 +16,7 @@ from longgame.errors import DataError, LonggameError, MissingExtra
 from longgame.evaluation.compare import BASELINES, About, compare
 from longgame.evaluation.intervals import Estimate
 from longgame.evaluation.runs import Bench, Entry, Run, Workers, run_all
-from longgame.evaluation.splits import Cut
+from longgame.evaluation.splits import Cut, Split
 from longgame.evaluation.table import RankingTable
 from longgame.learning.batches import batches
 from longgame.learning.loop import train as run
@@ -54,6 +54,8 @@ class Wish:
     """None: ``Cut.of`` the log."""
     workers: int = 1
     """Processes."""
+    liked: float | None = None
+    """Held-out events count from this value on; None: all of them, whatever they are worth."""
     lift: bool = False
     """Whether each model named is there a second time, items without events scored by their texts (``models.lift``)."""
 
@@ -66,15 +68,22 @@ def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) ->
     """
     known = of_workspace(ws)
     split = (wish.cut or Cut.of(known.log)).split(known.log, ws.settings.policy.seed)
+    configs = Configs.of(ws.settings, split.label)
+    if wish.liked is not None:
+        split = _wanted(split, wish.liked)
     if not len(split.test):
         newest = f"last event is of {moment(int(known.log.at.max()))}" if len(known.log) else "has no events; import some"
         raise DataError(f"evaluate: the test is empty ({split.label}); the log {newest}")
-    bench = Bench(split, known.features, wish.k, folder=Path(ws.settings.data.folder) / "runs")
-    configs = Configs.of(ws.settings, split.label)
+    k = min(wish.k, max(1, len(known.log.items)))
+    if k < wish.k:
+        say(f"--k {wish.k:,} is more than the catalogue has: {k:,}, all of it, is taken")
+    bench = Bench(split, known.features, k, folder=Path(ws.settings.data.folder) / "runs")
     names = wish.models if wish.models is not None else everyone(split.before, say)
     wanted = [_entry(name, ws, wish, configs) for name in dict.fromkeys((*BASELINES, *names))]
     if used := [entry.name for entry in wanted if _tuned(entry.name, entry.config, configs)]:
         say(f"uses what `longgame tune` found for {', '.join(used)}; the others have their defaults")
+    else:
+        say("all models have their defaults, the baselines too: `longgame tune` searches better ones, and they are used then")
     if wish.lift:
         wanted += [_lifted(entry) for entry in wanted if entry.name in names and entry.name not in TEXTUAL]
     for name in [entry.name for entry in wanted if entry.name in configs.other]:
@@ -83,12 +92,17 @@ def ranking(ws: Workspace, wish: Wish = Wish(), say: Say = lambda line: None) ->
     def told(entry: Entry, seed: int, run: Run | LonggameError) -> None:
         which = f"{entry.name}, seed {seed}" if entry.runs > 1 else entry.name
         if isinstance(run, Run) and len(run.result.users):
-            say(f"{which}: NDCG@{wish.k} {run.result.ndcg.mean():.4f}")
+            say(f"{which}: NDCG@{k} {run.result.ndcg.mean():.4f}")
         else:
             say(f"{which}: {run if isinstance(run, LonggameError) else 'no held-out event could be ranked'}")
 
     runs = run_all(bench, wanted, Workers(wish.workers, one_thread), told)
     return compare(bench, wanted, runs, About(known.name, known.groups, known.mix))
+
+
+def _wanted(split: Split, liked: float) -> Split:
+    """With a test of what was liked alone; an event without a value is not known to be."""
+    return replace(split, label=f"{split.label}, worth {liked:g} or more", test=split.test.select(split.test.value >= liked))
 
 
 def everyone(log: Interactions, say: Say = lambda line: None) -> list[str]:

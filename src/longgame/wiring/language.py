@@ -3,39 +3,78 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 from longgame.errors import ConfigError
 from longgame.language import HashingModel, MiniLM, WordVectors
+from longgame.language.batches import Batches
+from longgame.language.calling import Carrier, Line
+from longgame.language.combined import Combined
+from longgame.language.endpoint import Endpoint
 from longgame.language.multilingual import MultilingualE5
-from longgame.language.remote import Endpoint, Remote
+from longgame.language.remote import Remote
+from longgame.language.remote_chat import Chat
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 
+SPELLING = 1024
+"""Places for words and their pieces, where spelling is one of several readers."""
 
-def language_model(settings: Settings) -> LanguageModel:
+Hear = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Hears how batches get on, and says nothing."""
+
+
+def language_model(settings: Settings, hear: Hear = silent) -> LanguageModel:
     """The model that the settings name. Raises ConfigError where they name a server and not what is asked of it."""
     s = settings.language
     if s.model == "words":
         return WordVectors()
     if s.model == "hashing":
         return HashingModel(s.width)
+    if s.model == "combined":
+        return Combined((MiniLM(s.precision, s.threads), WordVectors(), HashingModel(SPELLING)))
     if s.model == "e5":
         return MultilingualE5(s.threads)
-    return Remote(endpoint(settings)) if s.model == "remote" else MiniLM(s.precision, s.threads)
+    return _remote(settings, hear) if s.model == "remote" else MiniLM(s.precision, s.threads)
 
 
-def endpoint(settings: Settings) -> Endpoint:
-    """The server of the section remote, with its key from the environment."""
+def chat(settings: Settings, hear: Hear = silent) -> Chat:
+    """The chat model of the section remote. Raises ConfigError where none is named."""
+    if not settings.remote.chat:
+        raise ConfigError("remote.chat: must name a chat model of the server, got nothing")
+    made = endpoint(settings, settings.remote.chat, None)
+    return Chat(made, _carrier(settings, made, hear))
+
+
+def _remote(settings: Settings, hear: Hear) -> Remote:
     r = settings.remote
     if not r.model or not r.width:
         raise ConfigError(
             f"language.model is remote: set remote.model (got {r.model!r}) and remote.width (got {r.width}), the numbers in "
             "one of its vectors"
         )
+    made = endpoint(settings, r.model, r.width)
+    return Remote(made, _carrier(settings, made, hear))
+
+
+def _carrier(settings: Settings, made: Endpoint, hear: Hear) -> Carrier:
+    r = settings.remote
+    if not r.batches:
+        return Line(made)
+    return Batches(made, Path(settings.data.folder) / "batches", r.poll.total_seconds(), hear)
+
+
+def endpoint(settings: Settings, model: str, width: int | None) -> Endpoint:
+    """The server of the section remote, with its key from the environment."""
+    r = settings.remote
     return Endpoint(
         url=r.url,
-        model=r.model,
-        width=r.width,
+        model=model,
+        width=width,
         key=os.environ.get(r.key_env, "") if r.key_env else "",
         timeout=r.timeout.total_seconds(),
         tries=r.tries,
@@ -43,4 +82,8 @@ def endpoint(settings: Settings) -> Endpoint:
         batch=r.batch,
         calls=r.calls,
         tokens=r.tokens,
+        price=r.price,
+        price_out=r.price_out,
+        budget=r.budget,
+        answer=r.answer,
     )

@@ -18,6 +18,7 @@ from longgame.arrays import Interactions
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ArtefactError, ConfigError
 from longgame.guards import AlreadySeen, AtMost, Blocklist, InStock
+from longgame.knowledge.book import Rulebook
 from longgame.language import Features, Projection, reduce
 from longgame.models import MODELS
 from longgame.models.lift import Lifted
@@ -27,6 +28,7 @@ from longgame.networks import NetworkConfig
 from longgame.protocols import Guard, Model, Policy, Retriever, SlateRule
 from longgame.retrieval.ann import choose_index
 from longgame.retrieval.blend import Blend
+from longgame.retrieval.ruled import RuleRetriever
 from longgame.retrieval.sources import FreshRetriever, ModelRetriever, VectorRetriever
 from longgame.settings import Settings
 from longgame.types import Item, ItemId
@@ -124,8 +126,8 @@ class Sources:
         met = np.bincount(log.item, minlength=len(log.items)) > 0
         return Sources(models, made, {n: shares[n] for n in wanted}, np.flatnonzero(~met), len(log.items), lift)
 
-    def retriever(self, features: Features, sequence: Model) -> Retriever:
-        """The blend over ``features``, which begin with the catalogue the models know."""
+    def retriever(self, features: Features, sequence: Model, rules: tuple[Rulebook, float] | None = None) -> Retriever:
+        """The blend over ``features``, which begin with the catalogue the models know. ``rules`` have a share of their own."""
         fresh = np.concatenate([self.fresh, np.arange(self.known, len(features))])
         parts: list[tuple[str, Retriever, float]] = []
         for name, share in {"popularity": min(self.shares.values()) / 4, **self.shares}.items():
@@ -136,6 +138,9 @@ class Sources:
             else:
                 model = sequence if name == "sequence" else self.models[name]
                 parts.append((name, ModelRetriever(model, features, self._version(name)), share))
+        if rules is not None:
+            prior = self.models["popularity"].score(np.full((1, 1), -1, np.int64))[0]
+            parts.append(("rules", RuleRetriever(rules[0], features, prior), rules[1]))
         return Blend(parts)
 
     def _version(self, name: str) -> str:

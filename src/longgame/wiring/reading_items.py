@@ -19,8 +19,8 @@ import numpy as np
 from longgame.artefacts import write_whole
 from longgame.errors import ArtefactError, ConfigError, MissingExtra
 from longgame.language import VectorCache, attributes, describe, descriptions
+from longgame.language.endpoint import Ledger
 from longgame.language.objects import ObjectCache
-from longgame.language.remote import Ledger
 from longgame.language.smollm import SmolLM
 from longgame.language.smollm_writer import SmolLMWriter
 from longgame.language.tagging import Said, TagReader, told

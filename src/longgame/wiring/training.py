@@ -28,6 +28,7 @@ from longgame.rng import derive
 from longgame.settings import Settings
 from longgame.types import F64, I64
 from longgame.wiring.configs import Configs
+from longgame.wiring.knowledge import without_leaks
 from longgame.wiring.parts import Reader, Sources, guards_of, policy_network
 from longgame.wiring.tracking import Track
 from longgame.wiring.workspace import Loaded, Workspace, exploration, gate
@@ -67,6 +68,7 @@ def train(
     Without decisions in the log the supervised policy is all there is: it goes live where nothing is yet. Against a live
     policy only the gate decides, unless ``force``. A training that was stopped continues at its last epoch.
     """
+    without_leaks(ws.settings, ws.store)
     text = ws.text()
     log = ws.interactions(text)
     say(f"{len(text):,} items, {len(log):,} events of {len(log.users):,} users")

@@ -15,11 +15,14 @@ from longgame.evaluation.splits import Cut
 from longgame.evaluation.tuning import Budget, Metric, Task, Trial, Tuned, tune_all
 from longgame.models import MODELS
 from longgame.settings import Settings
-from longgame.wiring.configs import names_of, plain, write_tuned
+from longgame.wiring.configs import FILE, names_of, plain, write_tuned
 from longgame.wiring.reading import of_workspace
 from longgame.wiring.tracking import Track
 from longgame.wiring.training import Say
 from longgame.wiring.workspace import Workspace
+
+FEW = 30
+"""Users below which a figure is hardly more than chance."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,26 @@ def tune(
         say(f"{name} {trial.number}: {told} in {trial.seconds:.1f} s, {trial.why or values or 'nothing to search'}")
 
     fixed = {"sequence": {"steps": settings.policy.steps, "seed": seed}}
-    found = tune_all(names, task, budget, fixed, seed, folder / "tuning", watch)
+    users = int(judged(task, seed))
+    if users < FEW:
+        say(f"{users:,} users to judge by: what is best for so few may be chance")
+    on = {"split": split.label, "train": len(train), "validation": len(validation), "users": users}
+
+    def keep(result: Tuned) -> None:
+        """At once: who interrupts the search of the next model has this one."""
+        write_tuned(folder, {result.model: entry(result, task, on)})
+
+    try:
+        found = tune_all(names, task, budget, fixed, seed, folder / "tuning", watch, done=keep)
+    except KeyboardInterrupt:
+        say(f"interrupted: {len(tried):,} trials of this call are kept, and models whose search was over are in tuned.json;")
+        say("the same command goes on")
+        raise
     tuned = {name: result for name, result in found.items() if isinstance(result, Tuned)}
     failed = {name: result for name, result in found.items() if isinstance(result, LonggameError)}
     if not tuned:
         raise next(iter(failed.values()))
-    on = {"split": split.label, "train": len(train), "validation": len(validation), "users": int(judged(task, seed))}
-    file = write_tuned(folder, {name: entry(result, task, on) for name, result in tuned.items()})
-    return TuneReport(tuned, {name: str(error) for name, error in failed.items()}, file, budget, len(tried))
+    return TuneReport(tuned, {name: str(error) for name, error in failed.items()}, folder / FILE, budget, len(tried))
 
 
 def judged(task: Task, seed: int) -> int:

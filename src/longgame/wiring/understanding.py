@@ -9,12 +9,14 @@ from pathlib import Path
 
 from longgame.language import VectorCache, describe
 from longgame.language import understand as read
+from longgame.language.batches import SHARE
+from longgame.language.endpoint import Ledger
 from longgame.language.features import Features
-from longgame.language.remote import Ledger, Remote
+from longgame.language.remote import Remote
 from longgame.settings import Settings
 from longgame.store import open_store
 from longgame.types import Item
-from longgame.wiring.language import language_model
+from longgame.wiring.language import Hear, language_model, silent
 
 _SAMPLE = 24
 """Texts that are read to see how fast a model on this machine is."""
@@ -40,7 +42,7 @@ class Plan:
     calls: int | None
     """Of a server, if none fails; None where the model is none."""
     cost: float | None
-    """In the currency of remote.price; None where that is 0 or the model is no server."""
+    """In the currency of remote.price, and half of it in batches; None where that is 0 or the model is no server."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +69,21 @@ class _Spent(Exception):
 def plan(settings: Settings) -> Plan:
     """Nothing is written and no server is asked; a model on this machine reads a few of the texts."""
     items, model = _items(settings), language_model(settings)
-    todo = _cache(settings).missing(model, [describe(item) for item in items])
+    todo = [text for text in _cache(settings).missing(model, [describe(item) for item in items]) if text.strip()]
     characters = sum(map(len, todo))
     tokens = sum(-(-len(text) // _CHARACTERS) for text in todo)
     if isinstance(model, Remote):
-        price = settings.remote.price
-        calls = -(-len(todo) // model.endpoint.batch)
-        return Plan(model.name, len(items), len(todo), characters, tokens, None, calls, tokens * price / 1e6 if price else None)
+        calls = len(todo) if model.patient else -(-len(todo) // model.endpoint.batch)
+        cost = model.endpoint.cost(tokens, 0, SHARE if model.patient else 1.0) if settings.remote.price else None
+        return Plan(model.name, len(items), len(todo), characters, tokens, None, calls, cost)
     return Plan(model.name, len(items), len(todo), characters, tokens, _seconds(model.embed, todo), None, None)
 
 
-def understand(settings: Settings, budget: float | None = None, tell: Tell = lambda done, total: None) -> Done:
+def understand(
+    settings: Settings, budget: float | None = None, tell: Tell = lambda done, total: None, hear: Hear = silent
+) -> Done:
     """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch that is under way then."""
-    items, model, cache = _items(settings), language_model(settings), _cache(settings)
+    items, model, cache = _items(settings), language_model(settings, hear), _cache(settings)
     held: list[int] = []
     done = left = 0
     began = time.perf_counter()
@@ -96,7 +100,10 @@ def understand(settings: Settings, budget: float | None = None, tell: Tell = lam
         features: Features | None = read(items, model, cache, told)
     except _Spent:
         features = None
-    ledger = model.ledger if isinstance(model, Remote) else None
+    ledger = None
+    if isinstance(model, Remote):
+        model.finish()  # the cache has it all
+        ledger = model.ledger
     new = done - (held[0] if held else 0)
     return Done(model.name, len(items), new, left, time.perf_counter() - began, features, ledger)
 

@@ -23,6 +23,7 @@ from longgame.settings.show import secret
 from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import Event, Item
+from longgame.wiring.knowledge import book_of, joined, ruled
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
 
@@ -77,8 +78,8 @@ class Workspace:
     cache: VectorCache
 
     def text(self, on_progress: OnProgress | None = None) -> Features:
-        """Text vectors of every item in the log. What was read before is not read again."""
-        return understand(self.store.items(), language_model(self.settings), self.cache, on_progress)
+        """Text vectors of every item in the log, a graph's beside them where it is used. What was read is not read again."""
+        return joined(self.settings, understand(self.store.items(), language_model(self.settings), self.cache, on_progress))
 
     def events(self, chunk: int = 10_000) -> Iterator[Event]:
         """Every event of the log, feedback included, in commit order."""
@@ -135,11 +136,13 @@ class Workspace:
         held = items if items is not None else list(self.store.items())
         known = sorted((i for i in held if i.id in place), key=lambda i: place[i.id])
         guards, rules = guards_of(self.settings, known)
+        suggested = book_of(self.settings, "suggest", known)
+        extra = (suggested, self.settings.rules.share) if suggested is not None else None
         return Recommender(
             features,
-            sources.retriever(features, reader.sequence),
+            sources.retriever(features, reader.sequence, extra),
             policy,
-            guards,
+            (*guards, *ruled(self.settings, known)),
             rules,
             exploration(self.settings),
             self.settings.retrieval.candidates,

@@ -1,0 +1,161 @@
+"""What is known beforehand, in a product's folder: the graph that is kept, its vectors beside the texts', rules over both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from longgame.artefacts import load, save
+from longgame.errors import ArtefactError, ConfigError
+from longgame.guards import Ruled
+from longgame.knowledge.agreement import Agreement, agreement
+from longgame.knowledge.book import Facts, Rulebook
+from longgame.knowledge.graph import Graph, keep, kept
+from longgame.knowledge.rules import parse
+from longgame.knowledge.vectors import GraphVectors, VectorConfig, embed
+from longgame.language.features import Features
+from longgame.protocols import EventStore
+from longgame.settings import Settings
+from longgame.types import Event, Item, ItemId
+
+AGREES = 0.01
+"""Share of joins at random that may agree with the items' attributes as well as the given one, at most."""
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is known of a graph and of how it fits the log."""
+
+    facts: int
+    """As stated."""
+    once: int
+    """Without those that say others backwards."""
+    entities: int
+    relations: int
+    items: int
+    """Of the catalogue."""
+    linked: int
+    """Of them with an entity."""
+    left_out: tuple[str, ...]
+    """Relations that say what users did."""
+    agreement: Agreement | None
+    """None where the items have no attributes that could tell."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the graph seems to be joined to the wrong items."""
+        return self.agreement is not None and self.agreement.p > AGREES
+
+
+def graph_path(settings: Settings) -> Path:
+    return Path(settings.data.folder) / "knowledge" / "graph.safetensors"
+
+
+def graph_of(settings: Settings) -> Graph | None:
+    """The graph that is kept; None where there is none."""
+    return kept(graph_path(settings))
+
+
+def keep_graph(settings: Settings, store: EventStore, graph: Graph, source: str) -> Told:
+    """Keep ``graph`` in the place of the one that was, without what it says of users' deeds."""
+    leaks = graph.leaks(pairs(store))
+    clean = graph.without(leaks) if leaks else graph
+    keep(clean, graph_path(settings), {"source": source, "left_out": list(leaks)})
+    return told(settings, store, clean, leaks)
+
+
+def told(settings: Settings, store: EventStore, graph: Graph, leaks: tuple[str, ...] = ()) -> Told:
+    items = list(store.items())
+    ids = {item.id for item in items}
+    linked = sum(item in ids for item in graph.items)
+    fits = agreement(vectors_of(settings, graph), {item.id: item.attributes for item in items}) if linked else None
+    return Told(len(graph), len(graph.once()), len(graph.entities), len(graph.relations), len(items), linked, leaks, fits)
+
+
+def pairs(store: EventStore) -> Iterable[tuple[str, ItemId]]:
+    """User and item of every event."""
+    after = 0
+    while True:
+        records, end = store.read(after, _CHUNK)
+        if end == after:
+            return
+        yield from ((record.user, record.item) for _, record in records if isinstance(record, Event))
+        after = end
+
+
+def vectors_of(settings: Settings, graph: Graph) -> GraphVectors:
+    """Made once for a graph and a configuration, and kept beside it."""
+    config = VectorConfig(settings.knowledge.width)
+    version = f"{graph.version}+{config.version}"
+    path = graph_path(settings).with_name(f"vectors-{version}.safetensors")
+    if path.exists():
+        try:
+            arrays, about = load(path)
+            if about.get("version") == version and len(arrays["vectors"]) == len(graph.items):
+                return GraphVectors(version, graph.items, np.asarray(arrays["vectors"], np.float32))
+        except (ArtefactError, KeyError):
+            path.unlink()  # half a file: made again below
+    made = embed(graph, config)
+    save(path, {"vectors": made.vectors}, {"version": version})
+    return made
+
+
+def joined(settings: Settings, text: Features) -> Features:
+    """The texts' vectors with the graph's beside them, where the settings want them; both are unit rows or zeros.
+
+    Raises ConfigError where they want a graph and none is kept.
+    """
+    if not settings.knowledge.use:
+        return text
+    graph = graph_of(settings)
+    if graph is None:
+        raise ConfigError(
+            f"knowledge.use is true, and {graph_path(settings)} does not exist: run `longgame knowledge PATH` on the facts, or "
+            "set knowledge.use = false"
+        )
+    vectors, weight = vectors_of(settings, graph), settings.knowledge.weight
+    both = np.concatenate([text.vectors, np.float32(weight) * vectors.rows(text.ids)], axis=1)
+    return Features(f"{text.version}+{vectors.version}x{weight:g}", text.ids, both)
+
+
+def without_leaks(settings: Settings, store: EventStore) -> None:
+    """Raises ConfigError where the graph that is to be learned from says what users did: events that came after it show it."""
+    graph = graph_of(settings) if settings.knowledge.use else None
+    if graph is not None and (leaks := graph.leaks(pairs(store))):
+        raise ConfigError(
+            f"{graph_path(settings)}: the facts must not say what users did, and {', '.join(leaks)} do: they are events of the "
+            "log; run `longgame knowledge PATH` again, which leaves them out"
+        )
+
+
+def facts_of(settings: Settings, items: Sequence[Item], names: Iterable[str]) -> Facts:
+    """Attributes of the items and, of what ``names`` asks for and no item has, what the graph says."""
+    own = {item.id: item.attributes for item in items}
+    missing = set(names) - {name for held in own.values() for name in held}
+    graph = graph_of(settings) if missing else None
+    if graph is None:
+        return own
+    said = graph.facts([item.id for item in items])
+    return {
+        id: {**held, **{name: values for name, values in said.get(id, {}).items() if name in missing}}
+        for id, held in own.items()
+    }
+
+
+def book_of(settings: Settings, effect: str, items: Sequence[Item]) -> Rulebook | None:
+    """The rules of the settings with this effect, over the catalogue; None where there are none."""
+    rules = [parse(text) for text in getattr(settings.rules, effect)]
+    if not rules:
+        return None
+    names = {name for rule in rules for name in rule.names}
+    return Rulebook(rules, facts_of(settings, items, names), f"rules.{effect}")
+
+
+def ruled(settings: Settings, items: Sequence[Item]) -> tuple[Ruled, ...]:
+    """The guards that the settings' rules make."""
+    books = [(effect, book_of(settings, effect, items)) for effect in Ruled.EFFECTS]
+    return tuple(Ruled(effect, book) for effect, book in books if book is not None)

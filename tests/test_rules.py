@@ -1,0 +1,195 @@
+"""Rules that people write: read, held against a catalogue, and at work in `decide` by the settings alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longgame.errors import ConfigError
+from longgame.guards import Ruled
+from longgame.knowledge.book import Rulebook
+from longgame.knowledge.graph import Graph, keep
+from longgame.knowledge.rules import parse
+from longgame.retrieval.ruled import RuleRetriever
+from longgame.settings import load_settings
+from longgame.state import state_of
+from longgame.types import Attribute, Event, Item, ItemId, Request, UserId
+from longgame.wiring.knowledge import graph_path
+from longgame.wiring.training import train
+from longgame.wiring.workspace import workspace
+from tests.kit import event, features, items, request
+from tests.kit import ids as named
+
+SHOP: dict[ItemId, dict[str, Attribute]] = {
+    ItemId("i0"): {"category": "printer", "brand": "acme", "price": 90.0, "accessories": ("i2", "i9")},
+    ItemId("i1"): {"category": "printer", "brand": "best", "price": 200.0},
+    ItemId("i2"): {"category": "ink", "brand": "acme", "price": 20.0, "colours": ("red", "black")},
+    ItemId("i3"): {"category": "ink", "brand": "best", "price": 35.0, "colours": ("black",)},
+    ItemId("i4"): {"category": "lamp", "adult": True},
+}
+
+
+def book(*texts: str) -> Rulebook:
+    return Rulebook([parse(text) for text in texts], SHOP)
+
+
+@pytest.mark.parametrize(
+    ("text", "done", "said"),
+    [
+        ("purchase: category = printer -> category = ink", [("purchase", "i0")], {"i2", "i3"}),
+        ("purchase: category = printer -> category = ink", [("click", "i0"), ("purchase", "i4")], None),
+        ("category = printer and price >= 100 -> category = ink", [("click", "i0")], None),
+        ("category = printer and price >= 100 -> category = ink", [("click", "i1")], {"i2", "i3"}),
+        ("cart, purchase: -> same brand", [("cart", "i0"), ("click", "i1")], {"i0", "i2"}),
+        ("-> same brand and category != printer", [("x", "i0"), ("x", "i1")], {"i2", "i3"}),
+        ("-> in accessories", [("x", "i0")], {"i2"}),
+        ("-> in accessories", [("x", "i1")], set()),
+        ("-> colours = red", [("x", "i4")], {"i2"}),
+        ("-> colours != red", [("x", "i4")], {"i3"}),
+        ("-> adult = true", [("x", "i1")], {"i4"}),
+        ("-> price = 20", [("x", "i1")], {"i2"}),
+        ("-> category = ink", [("x", "gone")], None),
+        ("-> category = ink", [], None),
+    ],
+)
+def test_what_a_rule_says(text: str, done: list[tuple[str, str]], said: set[str] | None) -> None:
+    assert book(text).said(0, [(kind, ItemId(item)) for kind, item in done]) == (None if said is None else frozenset(said))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("category = ink", "needs one arrow"),
+        ("a = b -> c = d -> e = f", "needs one arrow"),
+        ("purchase: ->", "nothing stands after the arrow"),
+        ("purchase -> a = b", "must be NAME = VALUE"),
+        ("purchase cart: -> a = b", "kinds of event by commas"),
+        (": -> a = b", "kinds of event by commas"),
+        ("same a -> b = c", "after the arrow"),
+        ("-> price < cheap", "compares numbers, got 'cheap'"),
+        ("-> a = two words", "double quotes"),
+        ('-> a = "open', "close the quotes"),
+        ("-> a = b and", "got 'nothing'"),
+        ("-> a = =", "a value where '='"),
+        ("-> brnd = acme", "did you mean 'brand'"),
+        ("-> category < 3", "number of no item"),
+    ],
+)
+def test_a_rule_that_cannot_work_is_refused_with_what_to_write(text: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        book(text)
+    assert text in str(caught.value)
+
+
+def test_quotes_hold_blanks_and_signs() -> None:
+    rule = parse('"view page": "film = genre" = "sci-fi, \\"old\\"" -> in "made by"')
+    assert rule.kinds == {"view page"} and rule.named == ("made by",)
+    assert (rule.when[0].name, rule.when[0].value) == ("film = genre", 'sci-fi, "old"')
+
+
+@given(st.text(max_size=40))
+def test_no_line_does_anything_but_be_read_or_refused(text: str) -> None:
+    try:
+        assert parse(text).text == text
+    except ConfigError as error:
+        assert "rule" in str(error)
+
+
+def test_an_empty_catalogue_refuses_no_rule() -> None:
+    assert Rulebook([parse("-> a = b")], {}).said(0, [("x", ItemId("i"))]) is None
+
+
+def test_suggestions_stand_by_voice_then_by_prior() -> None:
+    shop = Rulebook([parse("category = printer -> category = ink"), parse("-> in accessories")], SHOP)
+    catalogue = features(5)
+    made = RuleRetriever(shop, catalogue, np.array([0, 0, 1, 5, 0], np.float32))
+    after = state_of([1], (), catalogue, 4)
+    assert made.retrieve(after, 9).ids == ("i3", "i2"), "both have one voice; i3 is the more popular"
+    both = made.retrieve(state_of([1, 0], (), catalogue, 4), 9)
+    assert both.ids == ("i2", "i3") and both.scores[0] > both.scores[1] and both.sources == ("rules",)
+    assert made.retrieve(state_of([1, 0], (), catalogue, 4), 1).ids == ("i2",)
+    assert len(made.retrieve(state_of([], (), catalogue, 4), 9)) == 0
+    with pytest.raises(ConfigError, match="no kind of event"):
+        RuleRetriever(book("purchase: -> same brand"), catalogue, np.zeros(5, np.float32))
+
+
+def test_needs_opens_what_it_names_to_who_did_it() -> None:
+    guard = Ruled("needs", book("purchase: category = printer -> category = ink and same brand"))
+    found = RuleRetriever(book("-> category = ink"), features(5), np.zeros(5, np.float32)).retrieve(
+        state_of([4], (), features(5), 2), 5
+    )
+    assert found.ids == ("i2", "i3")
+    assert guard.eligible(request("r"), [], found).tolist() == [False, False]
+    assert guard.eligible(request("r"), [event("e", -1, 0, kind="purchase")], found).tolist() == [True, False]
+
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: Any) -> Path:
+    """Twenty items, some of them printers and inks, a log, and a graph that knows what fits what."""
+    folder: Path = tmp_path_factory.mktemp("rules")
+    with workspace(settings(folder)) as ws:
+        kinds = ["printer", "ink", "lamp", "book"]
+        ws.store.put([Item(i.id, i.text, {"category": kinds[n % 4]}) for n, i in enumerate(items(20))])
+        rows = [(u, (u * 5 + s * (1 + u % 3)) % 20, s) for u in range(16) for s in range(6)]
+        at = [START + timedelta(minutes=u + 60 * s) for u, _, s in rows]
+        ws.store.put(
+            Event(f"e{u}-{s}", when, UserId(f"u{u}"), ItemId(f"i{i}"), "click")
+            for (u, i, s), when in zip(rows, at, strict=True)
+        )
+        links = {id: id for id in named(20)}
+        keep(Graph.of([("i0", "fits", "i1"), ("i4", "fits", "i5")], links), graph_path(ws.settings), {})
+        train(ws)
+    return folder
+
+
+def settings(folder: Path, **flags: Any) -> Any:
+    where = {"store.url": f"sqlite:///{folder / 'log.db'}", "data.folder": str(folder / "data")}
+    said = {"language.model": "hashing", "policy.steps": 5, "retrieval.candidates": 20, "guards.already_seen": False}
+    return load_settings(None, {}, {**said, **where, **flags}).settings
+
+
+def shown(folder: Path, history: list[Event], **flags: Any) -> Any:
+    with workspace(settings(folder, **flags)) as ws:
+        loaded = ws.load()
+        assert loaded is not None
+        made = loaded.recommender
+        return made.decide(Request("r", START + timedelta(days=9), UserId("ann"), 20), history)
+
+
+BOUGHT = [Event("b", START, UserId("ann"), ItemId("i0"), "purchase")]
+
+
+def test_rules_of_the_settings_guard_what_is_decided(product: Path) -> None:
+    category = {f"i{n}": ["printer", "ink", "lamp", "book"][n % 4] for n in range(20)}
+    free = shown(product, BOUGHT)
+    assert {category[i] for i in free.candidates} == {"printer", "ink", "lamp", "book"}
+    never = {"rules.never": ["purchase: category = printer -> category = printer"]}
+    after = shown(product, BOUGHT, **never)
+    assert {category[i] for i in after.candidates} == {"ink", "lamp", "book"}
+    assert "never-" in after.versions.guards and after.versions.guards != free.versions.guards
+    assert set(shown(product, [], **never).candidates) == set(shown(product, []).candidates), "who bought nothing"
+    only = shown(product, BOUGHT, **{"rules.only": ["purchase: -> category = ink"]})
+    assert {category[i] for i in only.candidates} == {"ink"}
+    needs = {"rules.needs": ["purchase: -> in fits", "cart: -> category = lamp"]}
+    assert set(shown(product, BOUGHT, **needs).candidates) == {"i1"}, "all else needs a deed that was not done"
+
+
+def test_a_suggestion_of_the_graph_becomes_a_candidate(product: Path) -> None:
+    flags = {"retrieval.candidates": 2, "retrieval.shares": {"fresh": 1.0}, "rules.share": 50.0}
+    made = shown(product, BOUGHT, **flags, **{"rules.suggest": ["-> in fits"]})
+    assert made.candidates[0] == "i1"
+    assert made.versions.retriever != shown(product, BOUGHT, **flags).versions.retriever
+
+
+def test_a_rule_that_cannot_be_read_stops_at_the_settings(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"rules\.never.*needs one arrow"):
+        settings(tmp_path, **{"rules.never": ["category = printer"]})
