@@ -111,6 +111,7 @@ def test_several_files_keep_their_folders(server: str, tmp_path: Path) -> None:
         (Download("http://no-such-host.invalid/good.zip"), "cannot be fetched"),
         (Download("file:///etc/hostname"), "only http and https"),
     ],
+    ids=["checksum", "short", "absent", "long", "hanging", "refused", "nowhere", "scheme"],  # not the digest: it has the time
 )
 def test_what_is_not_right_is_an_error_and_leaves_nothing(
     server: str, tmp_path: Path, download: Download, message: str
