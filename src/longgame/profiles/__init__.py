@@ -1,0 +1,18 @@
+"""User profiles: what somebody likes, counted from what they did, for people and for policies."""
+
+from longgame.profiles.corrections import RESERVED, Corrections, corrections_id
+from longgame.profiles.population import Population, ProfileConfig
+from longgame.profiles.profile import Profile, columns
+from longgame.profiles.tags import Tag, Tags
+
+__all__ = [
+    "RESERVED",
+    "Corrections",
+    "Population",
+    "Profile",
+    "ProfileConfig",
+    "Tag",
+    "Tags",
+    "columns",
+    "corrections_id",
+]

@@ -1,0 +1,148 @@
+"""A user's profile: a pure function of their record, their history, what is usual, and what they corrected.
+
+The same from a log and while serving. :meth:`Profile.vector` is what a policy reads, :meth:`Profile.text` what people do;
+both say what was counted and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from longgame.profiles.corrections import Corrections
+from longgame.profiles.population import Population, gathered
+from longgame.profiles.tally import RATED, TAKEN, Tally
+from longgame.types import F32, F64, Event, User, microseconds
+
+GENERAL = ("events", "level", "variety")
+"""The columns that are no tag's: how much is known, whether values are higher than usual, how spread over tags it is."""
+_FULL = 1000.0
+"""Events from which on more say nothing new."""
+_SAID = 0.75
+"""Spreads, by the user's own events, at which a tag is worth a word."""
+_TOLD = 3.0
+"""Events on a tag below which nothing is said of it to people."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What is known of one user."""
+
+    population: Population
+    user: User | None = None
+    """Its attributes say what people like this one prefer; None where nobody wrote any."""
+    corrections: Corrections = field(default_factory=Corrections)
+    tally: Tally = field(default_factory=lambda: Tally.empty(0))
+
+    @staticmethod
+    def of(
+        population: Population,
+        user: User | None,
+        history: Sequence[Event],
+        corrections: Corrections = Corrections(),  # noqa: B008 - frozen
+    ) -> Profile:
+        """The profile after a whole history, in whatever order it comes."""
+        kept = [event for event in history if microseconds(event.at) > corrections.since] if corrections.since else history
+        return Profile(population, user, corrections, population.tally(kept))
+
+    def add(self, event: Event) -> Profile:
+        """The profile after one event more: the same work however long the history is."""
+        at = microseconds(event.at)
+        if self.corrections.since and at <= self.corrections.since:
+            return self
+        worth = np.array(self.population.worth(event))
+        row = self.population.row(event.item)
+        return replace(self, tally=self.tally.add(worth, row, at, self.population.config.fading))
+
+    @cached_property
+    def _known(self) -> tuple[F64, F64, float]:
+        """Preferences (G,) in spreads, shrunken; weights of events (G,); the user's level."""
+        p = self.population
+        found, weight, level = gathered(self.tally.sums, p.share, p.config.shrink)
+        preference = (found + p.config.shrink * p.prior(self.user)) / (weight + p.config.shrink) / p.spread
+        return preference, self.tally.sums[RATED, :-1] + self.tally.sums[TAKEN, :-1], float(level)
+
+    @cached_property
+    def _own(self) -> F64:
+        """(G,) preferences in spreads, by the user's own events and by no group's."""
+        p = self.population
+        found, weight, _ = gathered(self.tally.sums, p.share, p.config.shrink)
+        own: F64 = found / (weight + p.config.shrink) / p.spread
+        return own
+
+    @cached_property
+    def preference(self) -> F64:
+        """(G,) in (-1, 1): liked above what is usual, or disliked; 0 where nothing is known or the user removed it."""
+        out = np.tanh(self._known[0])
+        out[self._numbers(self.corrections.removed)] = 0.0
+        added = self._numbers(self.corrections.added)
+        out[added] = np.maximum(out[added], np.tanh(1.0))
+        return out
+
+    @cached_property
+    def evidence(self) -> F64:
+        """(G,) in [0, 1): how much of a preference is the user's own; 1 where they said it, 0 where they removed it."""
+        weight = self._known[1]
+        out = weight / (weight + self.population.config.shrink)
+        out[self._numbers(self.corrections.removed)] = 0.0
+        out[self._numbers(self.corrections.added)] = 1.0
+        return out
+
+    def vector(self) -> F32:
+        """(F,) F = 2 G + 3 numbers in [-1, 1], named by :func:`columns`."""
+        amount = min(1.0, float(np.log1p(self.tally.events) / np.log1p(_FULL)))
+        general = [amount, float(np.tanh(self._known[2])), self._variety()]
+        return np.concatenate([self.preference, self.evidence, general]).astype(np.float32)
+
+    def text(self) -> str:
+        """One line for people, made of what was counted of their own events: no group speaks for them.
+
+        "Likes Film-Noir and Drama, not so much Horror; 34 events, 34 of them rated, lower than usual."
+        """
+        labels = [tag.label for tag in self.population.tags.chosen]
+        told = np.where(self._known[1] >= _TOLD, self._own, 0.0)
+        told[self._numbers(self.corrections.removed | self.corrections.added)] = 0.0
+        likes = [labels[i] for i in np.argsort(-told)[:3] if told[i] >= _SAID]
+        less = [labels[i] for i in np.argsort(told)[:2] if told[i] <= -_SAID]
+        said = [labels[i] for i in self._numbers(self.corrections.added)]
+        leaning = [f"Likes {_listed(likes)}"] if likes else []
+        leaning += [f"{'not so much' if likes else 'Not so much'} {_listed(less)}"] if less else []
+        parts = [", ".join(leaning)] if leaning else []
+        parts += [f"{'says that they like' if parts else 'Says that they like'} {_listed(said)}"] if said else []
+        return "; ".join([*parts, self._counted()]) + "."
+
+    def _counted(self) -> str:
+        events, rated = self.tally.events, self.tally.rated
+        if not events:
+            return "No events yet"
+        told = f"{events} event{'s' * (events > 1)}" + (f", {rated} of them rated" if 0 < rated < events else "")
+        level = self._known[2]
+        if rated and abs(level) >= 0.25:
+            told += f", {'higher' if level > 0 else 'lower'} than usual"
+        return told + ("" if rated < events or not rated else " (all rated)")
+
+    def _variety(self) -> float:
+        """Entropy of the tags that were taken, in [0, 1] of what it can be."""
+        taken = self._known[1]
+        total = taken.sum()
+        if total <= 0 or len(taken) < 2:
+            return 0.0
+        p = taken[taken > 0] / total
+        return min(1.0, float(-(p * np.log(p)).sum() / np.log(len(taken))))
+
+    def _numbers(self, names: frozenset[str]) -> list[int]:
+        find = self.population.tags.find
+        return sorted(find[name.casefold()] for name in names if name.casefold() in find)
+
+
+def columns(population: Population) -> tuple[str, ...]:
+    """(F,) what the numbers of :meth:`Profile.vector` are, for instance "genres=Drama" and "genres=Drama evidence"."""
+    names = population.tags.names
+    return (*names, *(f"{name} evidence" for name in names), *GENERAL)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
