@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from longgame.commands import config, data, doctor, evaluating, importing, serving, training, tuning, understand, worlds
+from longgame.commands import config, data, doctor, evaluating, importing, profile, serving, training, tuning, understand, worlds
 from longgame.commands.terminal import Invocation, failed
 
 
@@ -43,6 +43,7 @@ GROUPS = (
     ("config", config.app),
     ("data", data.app),
     ("evaluate", evaluating.app),
+    ("profile", profile.app),
 )
 """Groups of commands: one line registers each."""
 

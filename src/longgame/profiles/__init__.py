@@ -1,12 +1,13 @@
 """User profiles: what somebody likes, counted from what they did, for people and for policies."""
 
-from longgame.profiles.corrections import RESERVED, Corrections, corrections_id
+from longgame.profiles.corrections import RESERVED, UNCORRECTED, Corrections, corrections_id
 from longgame.profiles.population import Population, ProfileConfig
 from longgame.profiles.profile import Profile, columns
 from longgame.profiles.tags import Tag, Tags
 
 __all__ = [
     "RESERVED",
+    "UNCORRECTED",
     "Corrections",
     "Population",
     "Profile",

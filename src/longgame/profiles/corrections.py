@@ -6,7 +6,7 @@ imports do every night, does not know of corrections and must not wipe them out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -48,6 +48,14 @@ class Corrections:
         """The same, with ``names`` concluded from events again."""
         return replace(self, removed=self.removed - set(names), added=self.added - set(names))
 
+    def changed(self, remove: Iterable[str] = (), add: Iterable[str] = (), restore: Iterable[str] = ()) -> Corrections:
+        """All three at once. Raises RecordError where a tag is named in two of them."""
+        sides = [set(names) for names in (remove, add, restore)]
+        twice = sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
+        if twice:
+            raise RecordError(f"corrections: a tag has one place of remove, add and restore, got {', '.join(sorted(twice))} in two")
+        return self.remove(*sides[0]).add(*sides[1]).restore(*sides[2])
+
     def forget(self, at: datetime) -> Corrections:
         """The same corrections over a profile that begins anew after ``at``."""
         return replace(self, since=microseconds(at))
@@ -71,6 +79,10 @@ class Corrections:
             frozenset(_names(held.get("added"))),
             int(since) if isinstance(since, (int, float)) else 0,
         )
+
+
+UNCORRECTED = Corrections()
+"""Of a user who said nothing."""
 
 
 def corrections_id(user: UserId) -> UserId:

@@ -30,6 +30,8 @@ _ITEM = 5.0
 """Events of an item that weigh as much as what is known of all items."""
 _GROUP = 20.0
 """People of a group that weigh as much as what is known of all people."""
+_LEVEL = 0.25
+"""How much less a user's level is shrunken than what they prefer: people differ more in how high they rate."""
 _PEOPLE = 20_000
 """Users that priors are learned from, at most."""
 
@@ -196,7 +198,7 @@ def gathered(sums: F64, share: F64, shrink: float) -> tuple[F64, F64, F64]:
     such items. The first over the second is the preference, in standard deviations of a value, if nothing else were known.
     """
     rated, residual, taken, leaning = (sums[..., row, :] for row in (RATED, RESIDUAL, TAKEN, LEANING))
-    level = residual[..., -1] / (rated[..., -1] + shrink)
+    level = residual[..., -1] / (rated[..., -1] + _LEVEL * shrink)
     by_value = residual[..., :-1] - level[..., None] * rated[..., :-1]
     by_choice = leaning[..., :-1] - leaning[..., -1:] * share
     weight = rated[..., :-1] + np.maximum(taken[..., :-1], taken[..., -1:] * share)

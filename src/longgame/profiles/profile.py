@@ -7,15 +7,16 @@ both say what was counted and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 
-from longgame.profiles.corrections import Corrections
+from longgame.profiles.corrections import UNCORRECTED, Corrections
 from longgame.profiles.population import Population, gathered
 from longgame.profiles.tally import RATED, TAKEN, Tally
-from longgame.types import F32, F64, Event, User, microseconds
+from longgame.types import F32, F64, Event, User, microseconds, moment
 
 GENERAL = ("events", "level", "variety")
 """The columns that are no tag's: how much is known, whether values are higher than usual, how spread over tags it is."""
@@ -32,17 +33,17 @@ class Profile:
     """What is known of one user."""
 
     population: Population
-    user: User | None = None
+    user: User | None
     """Its attributes say what people like this one prefer; None where nobody wrote any."""
-    corrections: Corrections = field(default_factory=Corrections)
-    tally: Tally = field(default_factory=lambda: Tally.empty(0))
+    corrections: Corrections
+    tally: Tally
 
     @staticmethod
     def of(
         population: Population,
         user: User | None,
         history: Sequence[Event],
-        corrections: Corrections = Corrections(),  # noqa: B008 - frozen
+        corrections: Corrections = UNCORRECTED,
     ) -> Profile:
         """The profile after a whole history, in whatever order it comes."""
         kept = [event for event in history if microseconds(event.at) > corrections.since] if corrections.since else history
@@ -96,6 +97,29 @@ class Profile:
         amount = min(1.0, float(np.log1p(self.tally.events) / np.log1p(_FULL)))
         general = [amount, float(np.tanh(self._known[2])), self._variety()]
         return np.concatenate([self.preference, self.evidence, general]).astype(np.float32)
+
+    def told(self) -> dict[str, Any]:
+        """All of it, as JSON for people who look closer; tags by preference, the most liked first."""
+        vector, said = self.vector().tolist(), self.corrections
+        tags = [
+            {
+                "name": tag.name,
+                "label": tag.label,
+                "preference": round(float(self.preference[i]), 4),
+                "evidence": round(float(self.evidence[i]), 4),
+                "said": "removed" if tag.name in said.removed else "added" if tag.name in said.added else "",
+            }
+            for i, tag in enumerate(self.population.tags.chosen)
+        ]
+        since = moment(said.since).isoformat() if said.since else None
+        return {
+            "text": self.text(),
+            "events": self.tally.events,
+            "rated": self.tally.rated,
+            "tags": sorted(tags, key=lambda tag: (-cast(float, tag["preference"]), cast(str, tag["name"]))),
+            "general": {name: round(value, 4) for name, value in zip(GENERAL, vector[-len(GENERAL) :], strict=True)},
+            "corrections": {"removed": sorted(said.removed), "added": sorted(said.added), "since": since},
+        }
 
     def text(self) -> str:
         """One line for people, made of what was counted of their own events: no group speaks for them.

@@ -6,6 +6,7 @@ rules make groups of users of their attributes, and tags of items of what a lang
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from longgame.errors import RecordError
 from longgame.language.prompt import clean
 from longgame.types import I64, Attribute, Item, ItemId
 
@@ -134,6 +136,16 @@ class Tags:
         """(G,)"""
         return tuple(tag.name for tag in self.chosen)
 
+    def named(self, given: Iterable[str]) -> tuple[str, ...]:
+        """Names of the tags that somebody means, who may write a label for short. Raises RecordError for an unknown one."""
+        out = []
+        for text in given:
+            number = self.find.get(text.casefold())
+            if number is None:
+                raise _unknown(text, self)
+            out.append(self.names[number])
+        return tuple(out)
+
     @cached_property
     def find(self) -> Mapping[str, int]:
         """Number of a tag by its name, and by its label or value where only one has that; letters of any case."""
@@ -143,6 +155,13 @@ class Tags:
             if short[tag.label.casefold()] == 1:
                 out.setdefault(tag.label.casefold(), number)
         return out
+
+
+def _unknown(given: str, tags: Tags) -> RecordError:
+    names = tags.names
+    near = difflib.get_close_matches(given.casefold(), tags.find, 1)
+    hint = f"did you mean {names[tags.find[near[0]]]!r}? " if near else ""
+    return RecordError(f"profile tag: must be one of the catalogue's tags, got {given!r}; {hint}they are {', '.join(names)}")
 
 
 def _attributes(item: Item, read: Read | None) -> Mapping[str, Attribute]:
