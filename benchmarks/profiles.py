@@ -33,7 +33,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -51,7 +51,7 @@ from longgame.evaluation.intervals import Estimate, crossed
 from longgame.language import Features, HashingModel, MiniLM, VectorCache, understand
 from longgame.models.sequence import SequenceConfig
 from longgame.networks import UserNetwork, from_arrays, tensor, to_arrays
-from longgame.profiles import Population, Profile, ProfileConfig, Tags
+from longgame.profiles import GENERAL, Population, Profile, ProfileConfig, Tags
 from longgame.rng import derive
 from longgame.types import F32, F64, I64, Bool, Event, Item, User, UserId
 from longgame.wiring.parts import Reader, features_part, load_features, policy_network
@@ -258,7 +258,7 @@ def world(data: Data, asked: argparse.Namespace, text: Features) -> tuple[Reader
         fitted = Reader.fit(text, log, 64, SequenceConfig(steps=STEPS, epochs=asked.passes))
         save(kept, *features_part(fitted, fitted.features(text)))
     reader, features = load_features(*load(kept))
-    config = ProfileConfig(half_life=timedelta(days=asked.half_life), shrink=asked.shrink)
+    config = ProfileConfig(half_life=timedelta(days=asked.half_life), shrink=asked.shrink, tastes=asked.tastes)
     population = Population.fit(config, Tags.of(data.items), held, data.users.values())
     return reader, features.vectors, population
 
@@ -269,6 +269,11 @@ def plain(data: Data, population: Population) -> dict[str, F32]:
     for user in data.train.tolist():
         np.add.at(count, data.position[user][: data.learned(user)], 1)
     return {"popularity": count, "mean rating": np.array([population.items.get(id, 0.0) for id in ids], np.float32)}
+
+
+def _wide(bounded: F32) -> F32:
+    """What was bounded by tanh."""
+    return np.arctanh(np.clip(bounded, -0.9999, 0.9999))
 
 
 @dataclass(frozen=True)
@@ -305,9 +310,12 @@ def run_seed(data: Data, asked: argparse.Namespace, held: Setting, seed: int) ->
         out[name] = {n: grouped_auc(data, s, np.broadcast_to(scores, (len(s), len(scores)))) for n, s in judged.items()}
     tagged = np.stack([population.row(item.id)[:-1] for item in data.items])
     mean = plain(data, population)["mean rating"]
-    for name in ("mean rating and profile",):  # a sum, without anything learned
+    loading = np.stack([population.loading(item.id) for item in data.items]) * population.tastes.spread
+    for name in ("mean rating and tags", "mean rating and tastes"):  # a sum, without anything learned
         g = len(population.tags)
         told = {n: mean + numbers[n][:, :g] * population.spread @ tagged.T for n in judged}
+        if name.endswith("tastes"):
+            told = {n: mean + _wide(numbers[n][:, 2 * g : -len(GENERAL)]) @ loading.T for n in judged}
         out[name] = {n: grouped_auc(data, s, told[n].astype(np.float32)) for n, s in judged.items()}
     for arm in asked.arms:
         start = time.perf_counter()
@@ -318,7 +326,7 @@ def run_seed(data: Data, asked: argparse.Namespace, held: Setting, seed: int) ->
             context = {n: shuffled(numbers[n], s, derive(seed, "profiles", "shuffle", n)) for n, s in parts.items()}
         known = {n: Part(s, histories(data, s, arm.startswith("liked")), context[n]) for n, s in parts.items()}
         config, arrays = policy_network(reader, context["learn"].shape[1])
-        network = UserNetwork(config, seed)
+        network = UserNetwork(replace(config, dropout=asked.dropout), seed)
         from_arrays(network, arrays)
         epoch, _ = learn(data, network, vectors, known, asked, seed)
         out[arm] = {n: grouped_auc(data, s, scored(network, known[n], vectors)) for n, s in judged.items()}
@@ -362,10 +370,12 @@ def main() -> None:
     parser.add_argument("--arms", type=lambda text: text.split(","), default=list(ARMS))
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--patience", type=int, default=5)
-    parser.add_argument("--passes", type=int, default=40, help="of the supervised network")
+    parser.add_argument("--passes", type=int, default=8, help="of the supervised network")
+    parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--decay", type=float, default=0.1)
-    parser.add_argument("--shrink", type=float, default=8.0)
+    parser.add_argument("--shrink", type=float, default=16.0)
+    parser.add_argument("--tastes", type=int, default=4)
     parser.add_argument("--half-life", type=float, default=180.0, help="days")
     parser.add_argument("--no-attributes", action="store_true", help="profiles do not know age, gender and the like")
     kept = Path(tempfile.gettempdir()) / "longgame-profiles"

@@ -2,10 +2,11 @@
 
 from longgame.profiles.corrections import RESERVED, UNCORRECTED, Corrections, corrections_id
 from longgame.profiles.population import Population, ProfileConfig
-from longgame.profiles.profile import Profile, columns
+from longgame.profiles.profile import GENERAL, Profile, columns
 from longgame.profiles.tags import Tag, Tags
 
 __all__ = [
+    "GENERAL",
     "RESERVED",
     "UNCORRECTED",
     "Corrections",

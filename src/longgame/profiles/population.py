@@ -19,7 +19,8 @@ import numpy as np
 from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
 from longgame.profiles.tags import Tag, Tags, choose
-from longgame.profiles.tally import LEANING, RATED, RESIDUAL, ROWS, TAKEN, Tally
+from longgame.profiles.tally import LEANING, RATED, RESIDUAL, ROWS, TAKEN, Marks, Tally
+from longgame.profiles.tastes import Tastes, fit_tastes
 from longgame.types import F64, Event, ItemId, Objective, User, UserId, microseconds
 
 _MILD = 0.5
@@ -46,14 +47,18 @@ class ProfileConfig:
     """Kinds that are mild dislikes."""
     half_life: timedelta = timedelta(days=180)
     """An event weighs half as much once the user's newest is so much later."""
-    shrink: float = 8.0
+    shrink: float = 16.0
     """Events on a tag that weigh as much as what is usual of people with the same attributes."""
     tags: int = 32
     """G, most tags."""
+    tastes: int = 4
+    """K, tags that nobody wrote but ratings show (``tastes``)."""
 
     def __post_init__(self) -> None:
-        if self.half_life <= timedelta(0) or self.shrink <= 0 or self.tags < 1:
-            raise ConfigError(f"ProfileConfig: half_life and shrink must be above 0 and tags 1 or more, got {self}")
+        if self.half_life <= timedelta(0) or self.shrink <= 0 or self.tags < 1 or self.tastes < 0:
+            raise ConfigError(
+                f"ProfileConfig: half_life and shrink must be above 0, tags 1 or more and tastes 0 or more, got {self}"
+            )
 
     @staticmethod
     def told(objective: Objective, **others: Any) -> ProfileConfig:
@@ -84,10 +89,20 @@ class Population:
     """(A+1, G) what a member of a group prefers, beside what everybody does: the last row"""
     spread: F64
     """(G,) standard deviation of preferences between users, above 0"""
+    tastes: Tastes
 
     @staticmethod
-    def fit(config: ProfileConfig, tags: Tags, events: Iterable[Event], users: Iterable[User]) -> Population:
-        """What is usual in ``events``, which may come in any order, of people of whom ``users`` tell more."""
+    def fit(
+        config: ProfileConfig,
+        tags: Tags,
+        events: Iterable[Event],
+        users: Iterable[User],
+        before: Population | None = None,
+    ) -> Population:
+        """What is usual in ``events``, which may come in any order, of people of whom ``users`` tell more.
+
+        The tastes go on from those of ``before``, so that a column stays what it was.
+        """
         by_user: dict[UserId, list[Event]] = {}
         for event in events:
             by_user.setdefault(event.user, []).append(event)
@@ -97,16 +112,35 @@ class Population:
         people = [(known.get(user, User(user)), held) for user, held in islice(by_user.items(), _PEOPLE)]
         groups = choose([user.attributes for user, _ in people], 64, int(_GROUP))
         g = len(tags)
-        bare = Population(config, tags, levels, items, np.zeros(g), groups, np.zeros((len(groups) + 1, g)), np.ones(g))
+        none, zeros = Tastes.none(g, len(groups), config.tastes), np.zeros((len(groups) + 1, g))
+        bare = Population(config, tags, levels, items, np.zeros(g), groups, zeros, np.ones(g), none)
         sums = np.stack([bare.tally(held).sums for _, held in people]) if people else np.zeros((0, ROWS, g + 1))
         count = (sums[:, RATED] + sums[:, TAKEN]).sum(axis=0)
         share = count[:-1] / max(count[-1], 1.0)
-        found, weight, _ = gathered(sums, share, config.shrink)
+        found, weight, level = gathered(sums, share, config.shrink)
         member = np.stack([bare.member(user) for user, _ in people]) if people else np.zeros((0, len(groups) + 1))
         leaning = _ridge(member, found, weight, config.shrink)
         preference = (found + config.shrink * member @ leaning) / (weight + config.shrink)
         spread = preference.std(axis=0) if len(people) > 1 else np.ones(g)
-        return Population(config, tags, levels, items, share, groups, leaning, np.maximum(spread, 1e-3))
+        tastes = bare._tastes([held for _, held in people], level, member, before)
+        return Population(config, tags, levels, items, share, groups, leaning, np.maximum(spread, 1e-3), tastes)
+
+    def _tastes(self, histories: Sequence[Sequence[Event]], level: F64, member: F64, before: Population | None) -> Tastes:
+        """What ratings show beyond the rest of what is usual, which is in ``self`` already."""
+        ids = tuple(self.tags.rows)
+        place = {id: row for row, id in enumerate(ids)}
+        rows = [
+            (number, place[event.item], self.worth(event)[RESIDUAL] - level[number])
+            for number, history in enumerate(histories)
+            for event in history
+            if event.item in place and event.kind in self.levels
+        ]
+        user, item, residual = (np.array([row[column] for row in rows]) for column in range(3))
+        tagged = np.stack([self.row(id)[:-1] for id in ids]) if ids else np.zeros((0, len(self.tags)))
+        known = before is not None and len(before.tastes) == self.config.tastes and before.tastes.by_item
+        start = np.stack([before.loading(id) for id in ids]) if known and before is not None else None
+        whole = user.astype(np.int64), item.astype(np.int64), residual.astype(np.float64)
+        return fit_tastes(*whole, tagged, ids, member, start, self.config.tastes)
 
     @cached_property
     def tagged(self) -> Mapping[ItemId, F64]:
@@ -136,13 +170,23 @@ class Population:
         beyond = (event.value - level[0]) / level[1] - self.items.get(event.item, 0.0)
         return 1.0, min(_FAR, max(-_FAR, beyond)), 0.0, 0.0
 
-    def tally(self, history: Sequence[Event]) -> Tally:
-        """The sums over a history, in whatever order it comes."""
-        if not history:
-            return Tally.empty(len(self.tags))
-        worth = np.array([self.worth(event) for event in history])
+    def loading(self, item: ItemId) -> F64:
+        """(K,) of an item among the tastes."""
+        return self.tastes.of(item, self.row(item))
+
+    def marks(self, history: Sequence[Event], removed: Sequence[int] = ()) -> Marks:
+        """What these events add to a tally. Those on items with a tag of ``removed`` say nothing of tastes."""
+        worth = np.array([self.worth(event) for event in history]).reshape(-1, ROWS)
         tagged = np.stack([self.row(event.item) for event in history])
-        return Tally.of(worth, tagged, [microseconds(event.at) for event in history], self.config.fading)
+        loading = np.stack([self.loading(event.item) for event in history])
+        if len(removed):
+            loading[tagged[:, list(removed)].any(axis=1)] = 0.0
+        return Marks(worth, tagged, loading, np.array([microseconds(event.at) for event in history], np.int64))
+
+    def tally(self, history: Sequence[Event], removed: Sequence[int] = ()) -> Tally:
+        """The sums over a history, in whatever order it comes."""
+        empty = Tally.empty(len(self.tags), len(self.tastes))
+        return empty.add(self.marks(history, removed), self.config.fading) if history else empty
 
     def member(self, user: User | None) -> F64:
         """(A+1,) 1 for each group the user is of, and for everybody in the last place."""
@@ -161,6 +205,10 @@ class Population:
             "leaning": self.leaning,
             "spread": self.spread,
             "items": np.array(list(self.items.values()), np.float64),
+            "tastes.by_item": np.array(list(self.tastes.by_item.values())).reshape(-1, len(self.tastes)),
+            "tastes.by_tag": self.tastes.by_tag,
+            "tastes.leaning": self.tastes.leaning,
+            "tastes.spread": self.tastes.spread,
         }
         config = {
             "rated": sorted(self.config.rated),
@@ -168,8 +216,9 @@ class Population:
             "half_life": self.config.half_life.total_seconds(),
             "shrink": self.config.shrink,
             "tags": self.config.tags,
+            "tastes": self.config.tastes,
         }
-        told = {"levels": {kind: list(level) for kind, level in self.levels.items()}, "ids": list(self.items)}
+        told = {"rated": list(self.tastes.by_item), "levels": {kind: list(level) for kind, level in self.levels.items()}, "ids": list(self.items)}
         tags = {"tags": [_as_list(tag) for tag in self.tags.chosen], "groups": [_as_list(tag) for tag in self.groups]}
         return arrays, {"config": config, **told, **tags}
 
@@ -178,7 +227,8 @@ class Population:
         """What :meth:`part` wrote, over the catalogue of today."""
         c = about["config"]
         half_life = timedelta(seconds=c["half_life"])
-        config = ProfileConfig(frozenset(c["rated"]), frozenset(c["disliked"]), half_life, c["shrink"], c["tags"])
+        config = ProfileConfig(frozenset(c["rated"]), frozenset(c["disliked"]), half_life, c["shrink"], c["tags"], c["tastes"])
+        by_item = dict(zip((ItemId(id) for id in about["rated"]), np.array(arrays["tastes.by_item"]), strict=True))
         return Population(
             config,
             Tags.like(tuple(_of_list(told) for told in about["tags"]), items),
@@ -188,17 +238,18 @@ class Population:
             tuple(_of_list(told) for told in about["groups"]),
             np.array(arrays["leaning"]),
             np.array(arrays["spread"]),
+            Tastes(by_item, *(np.array(arrays[f"tastes.{name}"]) for name in ("by_tag", "leaning", "spread"))),
         )
 
 
 def gathered(sums: F64, share: F64, shrink: float) -> tuple[F64, F64, F64]:
     """Sums ([N,] 4, G+1) -> how much each tag is preferred and by what weight of events, both ([N,] G), and the level ([N,]).
 
-    Values are held against the user's own level, itself shrunken; events without values against how often anybody takes
+    Values are held against the user's own level, itself shrunken by ``shrink`` / 4 events; events without values against how often anybody takes
     such items. The first over the second is the preference, in standard deviations of a value, if nothing else were known.
     """
     rated, residual, taken, leaning = (sums[..., row, :] for row in (RATED, RESIDUAL, TAKEN, LEANING))
-    level = residual[..., -1] / (rated[..., -1] + _LEVEL * shrink)
+    level = residual[..., -1] / np.maximum(rated[..., -1] + _LEVEL * shrink, 1e-9)
     by_value = residual[..., :-1] - level[..., None] * rated[..., :-1]
     by_choice = leaning[..., :-1] - leaning[..., -1:] * share
     weight = rated[..., :-1] + np.maximum(taken[..., :-1], taken[..., -1:] * share)

@@ -47,16 +47,15 @@ class Profile:
     ) -> Profile:
         """The profile after a whole history, in whatever order it comes."""
         kept = [event for event in history if microseconds(event.at) > corrections.since] if corrections.since else history
-        return Profile(population, user, corrections, population.tally(kept))
+        bare = Profile(population, user, corrections, population.tally([]))
+        return replace(bare, tally=population.tally(kept, bare._removed))
 
     def add(self, event: Event) -> Profile:
         """The profile after one event more: the same work however long the history is."""
-        at = microseconds(event.at)
-        if self.corrections.since and at <= self.corrections.since:
+        if self.corrections.since and microseconds(event.at) <= self.corrections.since:
             return self
-        worth = np.array(self.population.worth(event))
-        row = self.population.row(event.item)
-        return replace(self, tally=self.tally.add(worth, row, at, self.population.config.fading))
+        marks = self.population.marks([event], self._removed)
+        return replace(self, tally=self.tally.add(marks, self.population.config.fading))
 
     @cached_property
     def _known(self) -> tuple[F64, F64, float]:
@@ -68,9 +67,9 @@ class Profile:
 
     @cached_property
     def _own(self) -> F64:
-        """(G,) preferences in spreads, by the user's own events and by no group's."""
+        """(G,) preferences in spreads, by the user's own events against their very own level: who likes all prefers nothing."""
         p = self.population
-        found, weight, _ = gathered(self.tally.sums, p.share, p.config.shrink)
+        found, weight, _ = gathered(self.tally.sums, p.share, 0.0)
         own: F64 = found / (weight + p.config.shrink) / p.spread
         return own
 
@@ -78,25 +77,32 @@ class Profile:
     def preference(self) -> F64:
         """(G,) in (-1, 1): liked above what is usual, or disliked; 0 where nothing is known or the user removed it."""
         out = np.tanh(self._known[0])
-        out[self._numbers(self.corrections.removed)] = 0.0
+        out[self._removed] = 0.0
         added = self._numbers(self.corrections.added)
         out[added] = np.maximum(out[added], np.tanh(1.0))
         return out
+
+    @cached_property
+    def tastes(self) -> F64:
+        """(K,) in (-1, 1): what the user's ratings have in common with those of others, beyond tags."""
+        p = self.population
+        prior = p.member(self.user) @ p.tastes.leaning
+        return np.tanh(p.tastes.posterior(self.tally.moments, self._known[2], prior))
 
     @cached_property
     def evidence(self) -> F64:
         """(G,) in [0, 1): how much of a preference is the user's own; 1 where they said it, 0 where they removed it."""
         weight = self._known[1]
         out = weight / (weight + self.population.config.shrink)
-        out[self._numbers(self.corrections.removed)] = 0.0
+        out[self._removed] = 0.0
         out[self._numbers(self.corrections.added)] = 1.0
         return out
 
     def vector(self) -> F32:
-        """(F,) F = 2 G + 3 numbers in [-1, 1], named by :func:`columns`."""
+        """(F,) F = 2 G + K + 3 numbers in [-1, 1], named by :func:`columns`."""
         amount = min(1.0, float(np.log1p(self.tally.events) / np.log1p(_FULL)))
         general = [amount, float(np.tanh(self._known[2])), self._variety()]
-        return np.concatenate([self.preference, self.evidence, general]).astype(np.float32)
+        return np.concatenate([self.preference, self.evidence, self.tastes, general]).astype(np.float32)
 
     def told(self) -> dict[str, Any]:
         """All of it, as JSON for people who look closer; tags by preference, the most liked first."""
@@ -157,6 +163,10 @@ class Profile:
         p = taken[taken > 0] / total
         return min(1.0, float(-(p * np.log(p)).sum() / np.log(len(taken))))
 
+    @cached_property
+    def _removed(self) -> list[int]:
+        return self._numbers(self.corrections.removed)
+
     def _numbers(self, names: frozenset[str]) -> list[int]:
         find = self.population.tags.find
         return sorted(find[name.casefold()] for name in names if name.casefold() in find)
@@ -165,7 +175,8 @@ class Profile:
 def columns(population: Population) -> tuple[str, ...]:
     """(F,) what the numbers of :meth:`Profile.vector` are, for instance "genres=Drama" and "genres=Drama evidence"."""
     names = population.tags.names
-    return (*names, *(f"{name} evidence" for name in names), *GENERAL)
+    tastes = (f"taste {number + 1}" for number in range(len(population.tastes)))
+    return (*names, *(f"{name} evidence" for name in names), *tastes, *GENERAL)
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -289,10 +289,12 @@ class ProfileSection(Section):
     below 0."""
     half_life: Duration = timedelta(days=180)
     """An event weighs half as much once the user's newest is so much later."""
-    shrink: Annotated[float, Field(gt=0)] = 8.0
+    shrink: Annotated[float, Field(gt=0)] = 16.0
     """Events on a tag that weigh as much as what people with the same attributes prefer: more, and one event says less."""
     tags: Annotated[int, Field(ge=1, le=256)] = 32
     """Most tags: the values of the catalogue's attributes that most items have. Each is two numbers of the context."""
+    tastes: Annotated[int, Field(ge=0, le=32)] = 4
+    """Tags that nobody wrote but ratings show; each is one number of the context."""
 
 
 class TrackSection(Section):
