@@ -291,6 +291,11 @@ class Setting:
 def setting(data: Data, asked: argparse.Namespace, text: Features) -> Setting:
     start = time.perf_counter()
     reader, vectors, population = world(data, asked, text)
+    if asked.wide:
+        tagged, loading = population.rows([item.id for item in data.items])
+        mean = np.array([[population.items.get(item.id, 0.0)] for item in data.items])
+        told = np.concatenate([0.3 * tagged[:, :-1], loading, mean], axis=1)
+        vectors = np.concatenate([vectors, told.astype(np.float32)], axis=1)
     final = asked.judge == "test"
     judged = {"new": cold(data, data.test if final else data.chosen), "warm": warm(data, 1 if final else 0)}
     parts = {"learn": lesson(data), "chosen": cold(data, data.chosen), "warm chosen": warm(data, 0), **judged}
@@ -308,14 +313,13 @@ def run_seed(data: Data, asked: argparse.Namespace, held: Setting, seed: int) ->
     out: dict[str, dict[str, F64]] = {}
     for name, scores in plain(data, population).items():
         out[name] = {n: grouped_auc(data, s, np.broadcast_to(scores, (len(s), len(scores)))) for n, s in judged.items()}
-    tagged = np.stack([population.row(item.id)[:-1] for item in data.items])
+    tagged, loading = population.rows([item.id for item in data.items])
     mean = plain(data, population)["mean rating"]
-    loading = np.stack([population.loading(item.id) for item in data.items]) * population.tastes.spread
     for name in ("mean rating and tags", "mean rating and tastes"):  # a sum, without anything learned
         g = len(population.tags)
-        told = {n: mean + numbers[n][:, :g] * population.spread @ tagged.T for n in judged}
+        told = {n: mean + numbers[n][:, :g] * population.spread @ tagged[:, :-1].T for n in judged}
         if name.endswith("tastes"):
-            told = {n: mean + _wide(numbers[n][:, 2 * g : -len(GENERAL)]) @ loading.T for n in judged}
+            told = {n: mean + _wide(numbers[n][:, 2 * g : -len(GENERAL)]) @ (loading * population.tastes.spread).T for n in judged}
         out[name] = {n: grouped_auc(data, s, told[n].astype(np.float32)) for n, s in judged.items()}
     for arm in asked.arms:
         start = time.perf_counter()
@@ -326,8 +330,11 @@ def run_seed(data: Data, asked: argparse.Namespace, held: Setting, seed: int) ->
             context = {n: shuffled(numbers[n], s, derive(seed, "profiles", "shuffle", n)) for n, s in parts.items()}
         known = {n: Part(s, histories(data, s, arm.startswith("liked")), context[n]) for n, s in parts.items()}
         config, arrays = policy_network(reader, context["learn"].shape[1])
+        more = vectors.shape[1] - config.width
+        config = replace(config, width=vectors.shape[1])
+        begun = {**arrays, **{n: np.pad(arrays[n], ((0, 0), (0, more))) for n in ("enter.weight", "item.weight", "appeal.0.weight")}}
         network = UserNetwork(replace(config, dropout=asked.dropout), seed)
-        from_arrays(network, arrays)
+        from_arrays(network, begun)
         epoch, _ = learn(data, network, vectors, known, asked, seed)
         out[arm] = {n: grouped_auc(data, s, scored(network, known[n], vectors)) for n, s in judged.items()}
         new, old = (float(by_user(judged[n], out[arm][n])[1].mean()) for n in ("new", "warm"))
@@ -380,6 +387,7 @@ def main() -> None:
     parser.add_argument("--no-attributes", action="store_true", help="profiles do not know age, gender and the like")
     kept = Path(tempfile.gettempdir()) / "longgame-profiles"
     parser.add_argument("--cache", type=Path, default=kept, help="folder where vectors of texts and items are kept")
+    parser.add_argument("--wide", action="store_true", help="item vectors also say tags, tastes and the mean rating, in all arms")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()

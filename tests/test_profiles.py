@@ -249,7 +249,7 @@ def test_the_text_says_what_was_counted():
     women = [told[name] for name, user in people.items() if user.attributes["gender"] == "F"]
     likes, less = zip(*(text.partition("ot so much ")[::2] for text in women), strict=True)
     assert sum("Drama" in text for text in likes) > 10 > 3 > sum("Horror" in text for text in likes)
-    assert sum("Horror" in text for text in less) > 10 > 3 > sum("Drama" in text for text in less)
+    assert sum("Horror" in text for text in less) > 3 * sum("Drama" in text for text in less)
     assert profile().text() == "No events yet."
 
 
@@ -263,7 +263,7 @@ def test_tastes_find_what_no_tag_says():
     config, tags = ProfileConfig(tastes=2), Tags.of(items)
     population = Population.fit(config, tags, [e for held in events.values() for e in held], [])
     new = [rating(n, "new", i, 5.0 if i // 2 % 2 else 1.0) for n, i in enumerate(range(20))]
-    loading = np.stack([population.loading(item.id) for item in items])
+    loading = population.rows([item.id for item in items])[1]
     found = Profile.of(population, None, new)
     foretold = loading[20:] @ (np.arctanh(found.tastes) * population.tastes.spread)
     camp = np.arange(20, 60) // 2 % 2 == 1

@@ -21,7 +21,7 @@ from longgame.errors import ConfigError
 from longgame.profiles.tags import Tag, Tags, choose
 from longgame.profiles.tally import LEANING, RATED, RESIDUAL, ROWS, TAKEN, Marks, Tally
 from longgame.profiles.tastes import Tastes, fit_tastes
-from longgame.types import F64, Event, ItemId, Objective, User, UserId, microseconds
+from longgame.types import F32, F64, Event, ItemId, Objective, User, UserId, microseconds
 
 _MILD = 0.5
 """What an event without a value says, in standard deviations of a value."""
@@ -128,39 +128,38 @@ class Population:
     def _tastes(self, histories: Sequence[Sequence[Event]], level: F64, member: F64, before: Population | None) -> Tastes:
         """What ratings show beyond the rest of what is usual, which is in ``self`` already."""
         ids = tuple(self.tags.rows)
-        place = {id: row for row, id in enumerate(ids)}
         rows = [
-            (number, place[event.item], self.worth(event)[RESIDUAL] - level[number])
+            (number, self._place[event.item], self.worth(event)[RESIDUAL] - level[number])
             for number, history in enumerate(histories)
             for event in history
-            if event.item in place and event.kind in self.levels
+            if event.item in self._place and event.kind in self.levels
         ]
         user, item, residual = (np.array([row[column] for row in rows]) for column in range(3))
-        tagged = np.stack([self.row(id)[:-1] for id in ids]) if ids else np.zeros((0, len(self.tags)))
+        tagged = self.rows(ids)[0][:, :-1]
         known = before is not None and len(before.tastes) == self.config.tastes and before.tastes.by_item
-        start = np.stack([before.loading(id) for id in ids]) if known and before is not None else None
+        start = before.rows(ids)[1] if known and before is not None else None
         whole = user.astype(np.int64), item.astype(np.int64), residual.astype(np.float64)
         return fit_tastes(*whole, tagged, ids, member, start, self.config.tastes)
 
     @cached_property
-    def tagged(self) -> Mapping[ItemId, F64]:
-        """Item -> (G+1,) 1 for each tag it has, and 1 in the last column."""
-        out = {}
-        for id, rows in self.tags.rows.items():
-            row = self._nothing.copy()
-            row[rows] = 1.0
-            out[id] = row
-        return out
+    def _place(self) -> Mapping[ItemId, int]:
+        return {id: row for row, id in enumerate(self.tags.rows)}
 
     @cached_property
-    def _nothing(self) -> F64:
-        row = np.zeros(len(self.tags) + 1)
-        row[-1] = 1.0
-        return row
+    def _table(self) -> F32:
+        """(I+1, G+1+K) 1 for each tag of an item and in column G, then its loadings; last what is known of any other item."""
+        g = len(self.tags)
+        table = np.zeros((len(self.tags.rows) + 1, g + 1 + len(self.tastes)), np.float32)
+        table[:, g] = 1.0
+        for row, (id, tags) in enumerate(self.tags.rows.items()):
+            table[row, tags] = 1.0
+            table[row, g + 1 :] = self.tastes.of(id, table[row, :g])
+        return table
 
-    def row(self, item: ItemId) -> F64:
-        """(G+1,) as in :attr:`tagged`; of an item that is not in the catalogue nothing but that it was taken."""
-        return self.tagged.get(item, self._nothing)
+    def rows(self, items: Sequence[ItemId]) -> tuple[F64, F64]:
+        """Tags (n, G+1) of items, with 1 in the last column, and their loadings among the tastes (n, K)."""
+        found = self._table[[self._place.get(item, -1) for item in items]].astype(np.float64)
+        return found[:, : len(self.tags) + 1], found[:, len(self.tags) + 1 :]
 
     def worth(self, event: Event) -> tuple[float, float, float, float]:
         """What one event adds to a tally, in the order of its rows."""
@@ -170,15 +169,10 @@ class Population:
         beyond = (event.value - level[0]) / level[1] - self.items.get(event.item, 0.0)
         return 1.0, min(_FAR, max(-_FAR, beyond)), 0.0, 0.0
 
-    def loading(self, item: ItemId) -> F64:
-        """(K,) of an item among the tastes."""
-        return self.tastes.of(item, self.row(item))
-
     def marks(self, history: Sequence[Event], removed: Sequence[int] = ()) -> Marks:
         """What these events add to a tally. Those on items with a tag of ``removed`` say nothing of tastes."""
         worth = np.array([self.worth(event) for event in history]).reshape(-1, ROWS)
-        tagged = np.stack([self.row(event.item) for event in history])
-        loading = np.stack([self.loading(event.item) for event in history])
+        tagged, loading = self.rows([event.item for event in history])
         if len(removed):
             loading[tagged[:, list(removed)].any(axis=1)] = 0.0
         return Marks(worth, tagged, loading, np.array([microseconds(event.at) for event in history], np.int64))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from longgame.rng import derive
-from longgame.types import F64, I64, ItemId
+from longgame.types import F32, F64, I64, ItemId
 
 _ROUNDS = 12
 _USER = 1.0
@@ -45,10 +45,10 @@ class Tastes:
     def __len__(self) -> int:
         return len(self.spread)
 
-    def of(self, item: ItemId, tagged: F64) -> F64:
-        """(K,) the loading of an item with the tags of ``tagged`` (G+1,)."""
+    def of(self, item: ItemId, tagged: F32) -> F64:
+        """(K,) the loading of an item with the tags of ``tagged`` (G,)."""
         held = self.by_item.get(item)
-        return tagged[:-1] @ self.by_tag if held is None else held
+        return tagged @ self.by_tag if held is None else held
 
     def posterior(self, moments: F64, level: float, prior: F64) -> F64:
         """(K,) in standard deviations between users, from ``moments`` (K, K+2) as :func:`moments_of` makes them."""
