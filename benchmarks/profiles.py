@@ -229,7 +229,7 @@ def learn(
             found = network.user(State(padded[items], items, lesson_.context[rows]))
             loss = functional.binary_cross_entropy_with_logits(network.score(found, tensor(vectors[shown])), tensor(liked))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         told = [grouped_auc(data, parts[n].states, scored(network, parts[n], vectors)) for n in ("chosen", "warm chosen")]
         value = float(np.mean([by_user(parts["chosen"].states, told[0])[1].mean(), told[1].mean()]))
@@ -253,7 +253,8 @@ def world(data: Data, asked: argparse.Namespace, text: Features) -> tuple[Reader
     """What is learned from the training users' first events alone: item vectors, and what is usual. The former are kept."""
     held = [e for u in data.train.tolist() for e in data.events[u][: data.learned(u)]]
     log = Interactions.of(held, text.ids)
-    kept = asked.cache / f"items-{asked.data.name}-{len(log)}-{asked.passes}-{blake2b(text.version.encode()).hexdigest()[:8]}.safetensors"
+    told = blake2b(text.version.encode()).hexdigest()[:8]
+    kept = asked.cache / f"items-{asked.data.name}-{len(log)}-{asked.passes}-{told}.safetensors"
     if not kept.exists():
         fitted = Reader.fit(text, log, 64, SequenceConfig(steps=STEPS, epochs=asked.passes))
         save(kept, *features_part(fitted, fitted.features(text)))
@@ -319,11 +320,13 @@ def run_seed(data: Data, asked: argparse.Namespace, held: Setting, seed: int) ->
         g = len(population.tags)
         told = {n: mean + numbers[n][:, :g] * population.spread @ tagged[:, :-1].T for n in judged}
         if name.endswith("tastes"):
-            told = {n: mean + _wide(numbers[n][:, 2 * g : -len(GENERAL)]) @ (loading * population.tastes.spread).T for n in judged}
+            told = {
+                n: mean + _wide(numbers[n][:, 2 * g : -len(GENERAL)]) @ (loading * population.tastes.spread).T for n in judged
+            }
         out[name] = {n: grouped_auc(data, s, told[n].astype(np.float32)) for n, s in judged.items()}
     for arm in asked.arms:
         start = time.perf_counter()
-        context = {n: np.zeros((len(s), 0), np.float32) for n, s in parts.items()}
+        context: Mapping[str, F32] = {n: np.zeros((len(s), 0), np.float32) for n, s in parts.items()}
         if arm in ("profile", "liked and profile"):
             context = numbers
         if arm == "shuffled":
@@ -332,7 +335,10 @@ def run_seed(data: Data, asked: argparse.Namespace, held: Setting, seed: int) ->
         config, arrays = policy_network(reader, context["learn"].shape[1])
         more = vectors.shape[1] - config.width
         config = replace(config, width=vectors.shape[1])
-        begun = {**arrays, **{n: np.pad(arrays[n], ((0, 0), (0, more))) for n in ("enter.weight", "item.weight", "appeal.0.weight")}}
+        begun = {
+            **arrays,
+            **{n: np.pad(arrays[n], ((0, 0), (0, more))) for n in ("enter.weight", "item.weight", "appeal.0.weight")},
+        }
         network = UserNetwork(replace(config, dropout=asked.dropout), seed)
         from_arrays(network, begun)
         epoch, _ = learn(data, network, vectors, known, asked, seed)
@@ -356,7 +362,9 @@ def say(data: Data, asked: argparse.Namespace, found: list[dict[str, dict[str, F
         print(f"after {title} events, {users} users:" if part == "new" else f"warm, {users} users:")
         for arm in found[0]:
             values = np.stack([by_user(kept, one[arm][part][keep])[1] for one in found])
-            base = np.stack([by_user(kept, one["without"][part][keep])[1] for one in found]) if "without" in found[0] else values
+            base = (
+                np.stack([by_user(kept, one["without"][part][keep])[1] for one in found]) if "without" in found[0] else values
+            )
             gap = crossed(100 * (values - base), derive(0, "profiles", title, arm))
             print(f"  {arm:<24} AUC {values.mean():.4f}   points more than without: {_points(gap)}")
             row = {"events": title, "arm": arm, "users": users, "auc": float(values.mean())}
@@ -387,7 +395,9 @@ def main() -> None:
     parser.add_argument("--no-attributes", action="store_true", help="profiles do not know age, gender and the like")
     kept = Path(tempfile.gettempdir()) / "longgame-profiles"
     parser.add_argument("--cache", type=Path, default=kept, help="folder where vectors of texts and items are kept")
-    parser.add_argument("--wide", action="store_true", help="item vectors also say tags, tastes and the mean rating, in all arms")
+    parser.add_argument(
+        "--wide", action="store_true", help="item vectors also say tags, tastes and the mean rating, in all arms"
+    )
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -398,10 +408,14 @@ def main() -> None:
     held = setting(data, asked, text)
     found = [run_seed(data, asked, held, seed) for seed in range(asked.seeds)]
     rows = say(data, asked, found)
-    for title, part in (("new", "1 to 100"), ("warm", "warm")):
-        row = next((r for r in rows if r["arm"] == "profile" and r["events"] == part), None)
+    for title, which in (("new", "1 to 100"), ("warm", "warm")):
+        row = next((r for r in rows if r["arm"] == "profile" and r["events"] == which), None)
         if row is not None:
-            goal = f"goal {GOAL:+.1f}, ratio {float(str(row['points'])) / GOAL:.2f}; gorse +2.1" if title == "new" else "goal: not worse; gorse -7"
+            goal = (
+                f"goal {GOAL:+.1f}, ratio {float(str(row['points'])) / GOAL:.2f}; gorse +2.1"
+                if title == "new"
+                else "goal: not worse; gorse -7"
+            )
             print(f"{title} users: {row['points']:+.2f} points [{row['low']:+.2f}, {row['high']:+.2f}] ({goal})")
     if asked.json:
         asked.json.write_text(json.dumps({"judge": asked.judge, "seeds": asked.seeds, "rows": rows}, indent=1))

@@ -33,7 +33,9 @@ def shop(store: EventStore, items: int = 60, events: int = 400) -> EventStore:
     colours = ("red", "blue", "green")
     store.put(Item(ItemId(f"i{n}"), f"thing {n}", {"colour": colours[n % 3], "price": float(n)}) for n in range(items))
     store.put(
-        Event(f"r{u}-{n}", NOW - timedelta(hours=100 - n), UserId(f"u{u}"), ItemId(f"i{n}"), "rating", 5.0 - (n % 3) * (1 + u % 2))
+        Event(
+            f"r{u}-{n}", NOW - timedelta(hours=100 - n), UserId(f"u{u}"), ItemId(f"i{n}"), "rating", 5.0 - (n % 3) * (1 + u % 2)
+        )
         for u in range(8)
         for n in range(20)
     )
@@ -75,7 +77,7 @@ def test_a_decision_is_logged_with_the_profile_it_was_made_on(service: Service, 
     made = service.live
     assert made is not None and made.recommender.profiles is not None
     wanted = Profile.of(made.recommender.profiles, store.user(U3), history).vector()
-    np.testing.assert_array_equal(np.float32(decision.request.context[1:]), wanted)
+    np.testing.assert_array_equal(np.array(decision.request.context[1:], np.float32), wanted)
     assert store.decision(DecisionId("q")) == decision
     assert made.recommender.decide(decision.request, history) == decision  # a replay needs the log alone
 
@@ -133,6 +135,7 @@ def test_a_profile_is_shown_corrected_and_forgotten_over_http(call: Call):
     assert call("PUT", "/v1/users/u3/profile", json={"restore": ["red"]}).json()["corrections"]["removed"] == []
     gone = call("DELETE", "/v1/users/u3/profile").json()
     assert gone["events"] == 0 and gone["corrections"]["added"] == ["colour=green"] and gone["corrections"]["since"]
+    assert gone["text"] == "Says that they like green; no events yet."
     assert call("GET", "/v1/users/u3/profile").json() == gone
 
 
@@ -192,7 +195,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
             at = NOW + timedelta(minutes=n)
             decision = service.recommend(Request(f"d{n}", at, UserId(f"u{n % 8}"), 3))
             liked = decision.shown[n % 3]
-            service.feedback([Event(f"f{n}", at + timedelta(seconds=2), decision.request.user, liked, "rating", 5.0, "", decision.id)])
+            service.feedback(
+                [Event(f"f{n}", at + timedelta(seconds=2), decision.request.user, liked, "rating", 5.0, "", decision.id)]
+            )
         ws.store.put(Item(ItemId(f"later{n}"), "new", {"colour": "violet"}) for n in range(30))
         report = train(ws, epochs=1, force=True)
         assert report.published is not None and report.published.number == 2 and report.learned > 0
@@ -224,9 +229,9 @@ def test_the_settings_must_be_those_of_the_policy(product: Path, tmp_path: Path)
     from longgame.settings import load_settings
     from longgame.wiring.workspace import workspace
 
-    with workspace(load_settings(product / "longgame.toml", {}, {"profile.in_state": False}).settings) as ws:
-        with pytest.raises(ArtefactError, match=r"set profile\.in_state back"):
-            ws.load()
+    other = load_settings(product / "longgame.toml", {}, {"profile.in_state": False}).settings
+    with workspace(other) as ws, pytest.raises(ArtefactError, match=r"set profile\.in_state back"):
+        ws.load()
 
 
 def test_the_command_shows_and_corrects(product: Path):

@@ -12,7 +12,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from longgame.commands import config, data, doctor, evaluating, importing, profile, serving, training, tuning, understand, worlds
+from longgame.commands import (
+    config,
+    data,
+    doctor,
+    evaluating,
+    importing,
+    profile,
+    serving,
+    training,
+    tuning,
+    understand,
+    worlds,
+)
 from longgame.commands.terminal import Invocation, failed
 
 

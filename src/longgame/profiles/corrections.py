@@ -53,7 +53,9 @@ class Corrections:
         sides = [set(names) for names in (remove, add, restore)]
         twice = sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2]
         if twice:
-            raise RecordError(f"corrections: a tag has one place of remove, add and restore, got {', '.join(sorted(twice))} in two")
+            raise RecordError(
+                f"corrections: a tag has one place of remove, add and restore, got {', '.join(sorted(twice))} in two"
+            )
         return self.remove(*sides[0]).add(*sides[1]).restore(*sides[2])
 
     def forget(self, at: datetime) -> Corrections:

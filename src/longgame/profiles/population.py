@@ -212,7 +212,11 @@ class Population:
             "tags": self.config.tags,
             "tastes": self.config.tastes,
         }
-        told = {"rated": list(self.tastes.by_item), "levels": {kind: list(level) for kind, level in self.levels.items()}, "ids": list(self.items)}
+        told = {
+            "rated": list(self.tastes.by_item),
+            "levels": {kind: list(level) for kind, level in self.levels.items()},
+            "ids": list(self.items),
+        }
         tags = {"tags": [_as_list(tag) for tag in self.tags.chosen], "groups": [_as_list(tag) for tag in self.groups]}
         return arrays, {"config": config, **told, **tags}
 
@@ -239,8 +243,9 @@ class Population:
 def gathered(sums: F64, share: F64, shrink: float) -> tuple[F64, F64, F64]:
     """Sums ([N,] 4, G+1) -> how much each tag is preferred and by what weight of events, both ([N,] G), and the level ([N,]).
 
-    Values are held against the user's own level, itself shrunken by ``shrink`` / 4 events; events without values against how often anybody takes
-    such items. The first over the second is the preference, in standard deviations of a value, if nothing else were known.
+    Values are held against the user's own level, itself shrunken by ``shrink`` / 4 events; events without values against how
+    often anybody takes such items. The first over the second is the preference, in standard deviations of a value, if nothing
+    else were known.
     """
     rated, residual, taken, leaning = (sums[..., row, :] for row in (RATED, RESIDUAL, TAKEN, LEANING))
     level = residual[..., -1] / np.maximum(rated[..., -1] + _LEVEL * shrink, 1e-9)

@@ -142,7 +142,8 @@ class Profile:
         leaning += [f"{'not so much' if likes else 'Not so much'} {_listed(less)}"] if less else []
         parts = [", ".join(leaning)] if leaning else []
         parts += [f"{'says that they like' if parts else 'Says that they like'} {_listed(said)}"] if said else []
-        return "; ".join([*parts, self._counted()]) + "."
+        counted = self._counted()
+        return "; ".join([*parts, counted.replace("No", "no", 1) if parts else counted]) + "."
 
     def _counted(self) -> str:
         events, rated = self.tally.events, self.tally.rated

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def choose(attributes: Sequence[Mapping[str, Attribute]], most: int, least: int)
 def _bands(name: str, told: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[Tag, int]:
     """Bands of about as many numbers each, and how many lie in each; none where nearly all are one number."""
     edges = [-math.inf, *np.unique(np.quantile(told, np.arange(1, _BANDS) / _BANDS)).tolist(), math.inf]
-    bands = [Tag(name, "", low, high) for low, high in zip(edges, edges[1:], strict=False)]
+    bands = [Tag(name, "", low, high) for low, high in pairwise(edges)]
     return {band: int(sum(band.of(value) for value in told.tolist())) for band in bands if band.banded}
 
 

@@ -104,7 +104,8 @@ class Service:
             made = live.recommender
             history = self.store.history(request.user, request.at, max(self._history, events_read(made.steps)))
             if made.in_state:
-                request = made.informed(request, history, self.store.user(request.user), self._profiles.corrections(request.user))
+                user, said = self.store.user(request.user), self._profiles.corrections(request.user)
+                request = made.informed(request, history, user, said)
             return made.decide(request, history)
         except (RecordError, NotReady):
             # A retry is answered from the log even if today's recommender would not take it.

@@ -185,7 +185,12 @@ class Workspace:
         """What is usual in the newest events. Its tags are those of ``live``: a policy's context keeps its columns."""
         s = self.settings.profile
         config = ProfileConfig.told(
-            self.settings.objective.build(), rated=frozenset(s.rated), half_life=s.half_life, shrink=s.shrink, tags=s.tags, tastes=s.tastes
+            self.settings.objective.build(),
+            rated=frozenset(s.rated),
+            half_life=s.half_life,
+            shrink=s.shrink,
+            tags=s.tags,
+            tastes=s.tastes,
         )
         items = list(self.store.items())
         tags = Tags.like(live.tags.chosen, items) if live is not None else Tags.of(items, s.tags)
