@@ -301,8 +301,8 @@ def setting(data: Data, asked: argparse.Namespace, text: Features) -> Setting:
     judged = {"new": cold(data, data.test if final else data.chosen), "warm": warm(data, 1 if final else 0)}
     parts = {"learn": lesson(data), "chosen": cold(data, data.chosen), "warm chosen": warm(data, 0), **judged}
     numbers = {name: profiles(data, states, population, not asked.no_attributes) for name, states in parts.items()}
-    told = f"item vectors {vectors.shape}, {len(population.tags)} tags, {len(parts['learn'])} states to learn from"
-    print(f"{told}; {time.perf_counter() - start:.0f} s", flush=True)
+    about = f"item vectors {vectors.shape}, {len(population.tags)} tags, {len(parts['learn'])} states to learn from"
+    print(f"{about}; {time.perf_counter() - start:.0f} s", flush=True)
     return Setting(reader, vectors, population, parts, numbers)
 
 

@@ -22,6 +22,7 @@ _USER = 1.0
 _ITEM = 15.0
 """The same of an item and what its tags say."""
 _TAG = 20.0
+"""The same of a tag, or a group, and the belief that it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -77,20 +78,28 @@ def fit_tastes(
         return Tastes.none(tagged.shape[1], groups - 1, count)
     loading = derive(0, "tastes").normal(0, 0.1, (items, count)) if start is None else start.copy()
     by_item = np.argsort(item, kind="stable")
-    by_tag, nobody = np.zeros((tagged.shape[1], count)), np.zeros((users, count))
+    by_tag: F64 = np.zeros((tagged.shape[1], count))
+    nobody: F64 = np.zeros((users, count))
     taste = _solved(loading[item], residual, user, users, _USER, nobody)
     for _ in range(_ROUNDS):
         rated = item[by_item]
         loading = _solved(taste[user][by_item], residual[by_item], rated, items, _ITEM, tagged @ by_tag)
-        by_tag = np.linalg.solve(tagged.T @ tagged + _TAG * np.eye(tagged.shape[1]), tagged.T @ loading)
+        by_tag = _regressed(tagged, loading)
         taste = _solved(loading[item], residual, user, users, _USER, nobody)
         scale = np.maximum(taste.std(axis=0), 1e-6)
         taste, loading, by_tag = taste / scale, loading * scale, by_tag * scale
     taste = _solved(loading[item], residual, user, users, _USER, nobody)
-    leaning = np.linalg.solve(member.T @ member + _TAG * np.eye(groups), member.T @ taste)
+    leaning = _regressed(member, taste)
     met = np.bincount(item, minlength=items) > 0
     held = {id: loading[row] for row, id in enumerate(ids) if met[row]}
-    return Tastes(held, by_tag, leaning, np.maximum(taste.std(axis=0), 1e-3))
+    spread: F64 = np.maximum(taste.std(axis=0), 1e-3)
+    return Tastes(held, by_tag, leaning, spread)
+
+
+def _regressed(told: F64, on: F64) -> F64:
+    """Ridge regression of (n, K) on (n, m) -> (m, K)."""
+    out: F64 = np.linalg.solve(told.T @ told + _TAG * np.eye(told.shape[1]), told.T @ on).astype(np.float64)
+    return out
 
 
 def _solved(vectors: F64, target: F64, of: I64, count: int, ridge: float, prior: F64) -> F64:

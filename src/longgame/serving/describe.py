@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from longgame.serving import wire
+from longgame.serving import wire, wire_profiles
 from longgame.serving.problems import MEDIA
 
 ABOUT = "Slates, each logged with its probability before it is answered, and what came of them."
@@ -82,7 +82,7 @@ ROUTES = (
         "What is known of a user",
         "In words and in numbers: what was counted of their events, and what they corrected. A user nobody has heard of has "
         "an empty one.",
-        wire.ProfileReply,
+        wire_profiles.ProfileReply,
         problems=(503,),
     ),
     Route(
@@ -92,8 +92,8 @@ ROUTES = (
         "Correct a profile",
         "What the user says of their tags holds from now on, whatever they do later, until they say otherwise; durable before "
         "the reply, which is the profile after it.",
-        wire.ProfileReply,
-        wire.CorrectionBody,
+        wire_profiles.ProfileReply,
+        wire_profiles.CorrectionBody,
         (400, 413, 422, 503),
     ),
     Route(
@@ -103,7 +103,7 @@ ROUTES = (
         "Forget a profile",
         "The profile begins anew: what was done up to now does not count in it any more. Corrections stay, and so do the "
         "events in the log.",
-        wire.ProfileReply,
+        wire_profiles.ProfileReply,
         problems=(422, 503),
     ),
     Route(

@@ -27,7 +27,7 @@ from starlette.responses import Response
 
 from longgame.errors import LonggameError, RecordError
 from longgame.profiles import Corrections, Tags
-from longgame.serving import wire
+from longgame.serving import wire, wire_profiles
 from longgame.serving.describe import ABOUT, ROUTES, describe
 from longgame.serving.problems import Problem, problem_of
 from longgame.serving.reload import Reloader
@@ -127,7 +127,7 @@ class Api:
         return _json(await self._pooled(self._profile, _user(http), self._clock()))
 
     async def correct_profile(self, http: Http) -> Response:
-        body = wire.parse_body(wire.CorrectionBody, wire.parse_json(await self._read(http)))
+        body = wire.parse_body(wire_profiles.CorrectionBody, wire.parse_json(await self._read(http)))
         return _json(await self._pooled(self._correct, _user(http), body.change, self._clock()))
 
     async def forget_profile(self, http: Http) -> Response:

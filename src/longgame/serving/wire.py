@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from longgame.errors import RecordError
-from longgame.profiles import RESERVED, Corrections, Tags
+from longgame.profiles import RESERVED
 from longgame.serving.problems import Problem, invalid
 from longgame.types import Attribute, DecisionId, Event, Item, ItemId, Request, User, UserId
 
@@ -132,24 +132,6 @@ class UserBody(Body):
         return User(UserId(self.id), _attributes(self.attributes))
 
 
-class CorrectionBody(Body):
-    """What a user says of their own profile: tags by name ("genres=Drama"), or by label where one tag has it ("Drama")."""
-
-    remove: list[str] = Field(default_factory=list)
-    """Nothing is to be concluded about these."""
-    add: list[str] = Field(default_factory=list)
-    """These are liked."""
-    restore: list[str] = Field(default_factory=list)
-    """What was said of these is taken back."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"remove": ["Horror"], "add": ["Documentary"]}]})
-
-    def change(self, said: Corrections, tags: Tags) -> Corrections:
-        """What the user said before, and this. Raises RecordError for a tag that is not one, or that is named twice."""
-        names = [tags.named(given) for given in (self.remove, self.add, self.restore)]
-        return said.changed(*names)
-
-
 class EventsBody(Body):
     """Events, each judged for itself."""
 
@@ -252,45 +234,6 @@ class ReadyReply(Reply):
     """Why it is not ready."""
     warnings: list[str]
     """What is wrong though it answers, for instance a published policy that could not be loaded."""
-
-
-class TagReply(Reply):
-    """One tag of a profile."""
-
-    name: str
-    label: str
-    preference: float
-    """-1 to 1: liked above what is usual, or below."""
-    evidence: float
-    """0 to 1: how much of that is the user's own doing, rather than of people like them."""
-    said: str
-    """removed or added, where the user corrected it; empty elsewhere."""
-
-
-class SaidReply(Reply):
-    """What a user corrected."""
-
-    removed: list[str]
-    added: list[str]
-    since: datetime | None
-    """What was done up to then is forgotten."""
-
-
-class ProfileReply(Reply):
-    """What is known of a user."""
-
-    user: str
-    text: str
-    """One line for people."""
-    events: int
-    """That were counted."""
-    rated: int
-    """Of those, with a value that says how much it was liked."""
-    tags: list[TagReply]
-    """Most liked first."""
-    general: dict[str, float]
-    """The numbers that are no tag's: how much is known, how high values are, how spread over tags."""
-    corrections: SaidReply
 
 
 class PolicyReply(Reply):
