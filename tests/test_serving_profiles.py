@@ -250,3 +250,26 @@ def test_without_a_training_there_is_no_profile(tmp_path: Path):
     write_settings(tmp_path)
     run(tmp_path, "profile", "show", "u3", code=1)
     assert open_store(f"sqlite:///{tmp_path / 'log.db'}").user(U3) is None
+
+
+def test_the_simulator_decides_on_profiles_as_the_server_does():
+    from longgame.simulation.rollout import rollout
+    from longgame.simulation.shop import Shop, ShopConfig
+    from longgame.wiring.demo import simple_recommender
+
+    world = Shop(ShopConfig(users=12, items=30, seed=1))
+    usual = Population.fit(ProfileConfig(tastes=0), Tags.of(world.catalogue()), [], [])
+    assert len(usual.tags) > 2
+    simple = simple_recommender(world.catalogue())
+    made = replace(simple, profiles=usual, in_state=True, context=simple.context + len(columns(usual)))
+    store = MemoryStore()
+    store.put(world.catalogue())
+    rollout(made, world, 6, 4, 0, store)
+    decisions = [record for _, record in store.read(0, 10**6)[0] if isinstance(record, Decision)]
+    moved = 0
+    for decision in decisions:
+        own = replace(decision.request, context=decision.request.context[: simple.context])
+        history = store.history(own.user, own.at, 200)
+        assert made.decide(made.informed(own, history, None), history) == decision
+        moved += bool(history) and decision.request.context[-len(columns(usual)) :] != decisions[0].request.context
+    assert len(decisions) > 12 and moved
