@@ -61,7 +61,8 @@ COLD = (1, 3, 5, 10, 30, 100)
 GRID = (1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 70, 100, 150, 220, 320, 480)
 """Lengths of history at which a network learns."""
 TARGETS, BATCH = 24, 128
-ARMS = ("without", "profile", "shuffled", "liked", "liked and profile")
+ARMS = ("without", "profile", "shuffled")
+MORE = (*ARMS, "liked", "liked and profile")
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,7 @@ def learn(
     data: Data, network: UserNetwork, vectors: F32, parts: Mapping[str, Part], asked: argparse.Namespace, seed: int
 ) -> tuple[int, float]:
     """Trains in place up to the epoch that is best on those chosen by; that epoch, and the grouped AUC there."""
+    torch.manual_seed(seed)  # of dropout
     optimizer = torch.optim.AdamW(network.parameters(), lr=asked.rate, weight_decay=asked.decay)
     padded = np.concatenate([vectors, np.zeros((1, vectors.shape[1]), np.float32)])
     best, kept, lesson_ = (0, -1.0), to_arrays(network), parts["learn"]
@@ -382,9 +384,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=shared / "ml100k")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--judge", choices=("test", "validation"), default="test", help="whom the figures are of")
-    parser.add_argument("--arms", type=lambda text: text.split(","), default=list(ARMS))
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--patience", type=int, default=5)
+    parser.add_argument("--arms", type=lambda text: text.split(","), default=list(ARMS), help=f"of {', '.join(MORE)}")
+    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--patience", type=int, default=4)
     parser.add_argument("--passes", type=int, default=8, help="of the supervised network")
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -401,6 +403,8 @@ def main() -> None:
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    if unknown := sorted(set(asked.arms) - set(MORE)):
+        parser.error(f"--arms: must be of {', '.join(MORE)}, got {', '.join(unknown)}")
     torch.set_num_threads(1)
     data = read(asked.data)
     encoder = MiniLM() if MiniLM.installed() else HashingModel()

@@ -28,7 +28,7 @@ from longgame.types import Event, Item
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
 
-_EVENTS = 1_000_000
+_EVENTS = 500_000
 """Newest events that tell what is usual, at most."""
 
 OnProgress = Callable[[int, int], None]
