@@ -289,13 +289,14 @@ def test_the_reloader_runs_with_the_app_and_its_warning_is_shown(store: EventSto
 def test_openapi_describes_every_route_with_its_body(call: Call):
     document = call("GET", "/openapi.json").json()
     assert set(document["paths"]) == {
-        *("/v1/recommend", "/v1/events", "/v1/items", "/v1/users", "/v1/policy", "/health/live", "/health/ready")
+        *("/v1/recommend", "/v1/events", "/v1/items", "/v1/users", "/v1/policy", "/health/live", "/health/ready"),
+        "/v1/users/{user}/profile",
     }
     text = (Path(__file__).parent.parent / "docs" / "serving.md").read_text()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert operation["summary"] and operation["description"] and "200" in operation["responses"]
-            assert ("requestBody" in operation) == (method != "get")
+            assert ("requestBody" in operation) == (method in ("post", "put"))
             assert f"{method.upper()} {path}" in text
     body = document["paths"]["/v1/recommend"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["examples"] and body["required"] == ["id", "user"] and body["properties"]["k"]["description"]

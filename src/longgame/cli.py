@@ -20,6 +20,7 @@ from longgame.commands import (
     evaluating,
     importing,
     knowledge,
+    profile,
     serving,
     training,
     tuning,
@@ -56,6 +57,7 @@ GROUPS = (
     ("config", config.app),
     ("data", data.app),
     ("evaluate", evaluating.app),
+    ("profile", profile.app),
 )
 """Groups of commands: one line registers each."""
 

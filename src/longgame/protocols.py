@@ -76,6 +76,9 @@ class EventStore(Protocol):
     def users(self) -> Iterator[User]:
         """The newest contents of every user, in the order they first appeared."""
 
+    def user(self, id: UserId) -> User | None:
+        """The newest contents of one user, or None."""
+
     def decision(self, id: DecisionId) -> Decision | None: ...
 
     def history(self, user: UserId, before: datetime, limit: int, until: int | None = None) -> list[Event]:

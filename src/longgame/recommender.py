@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from longgame.arrays import Candidates, State
 from longgame.errors import RecordError
 from longgame.language.features import Features
+from longgame.profiles import UNCORRECTED, Corrections, Population, Profile, columns
 from longgame.protocols import Guard, Policy, Retriever, SlateRule
 from longgame.rng import derive
 from longgame.slate import Exploration, rules_allow, sample_slates
 from longgame.state import build_state
-from longgame.types import F32, I64, Bool, Decision, DecisionId, Event, Request, Versions
+from longgame.types import F32, I64, Bool, Decision, DecisionId, Event, Request, User, Versions
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,40 @@ class Recommender:
     steps: int = 50
     """How many history steps the policy sees (T)."""
     context: int = 0
-    """How many context features a request must bring (F)."""
+    """How many context features a policy reads (F): those of the request, and behind them those of the profile."""
     seed: int = 0
+    profiles: Population | None = None
+    """What is usual, which profiles are told against; None where nothing was learned of it."""
+    in_state: bool = False
+    """Whether the last features of the context are the user's profile."""
 
     @property
     def versions(self) -> Versions:
         guards = "+".join([*(g.version for g in self.guards), *(r.version for r in self.rules)]) or "none"
         return Versions(self.features.version, self.retriever.version, guards, self.policy.version)
+
+    @property
+    def profile_columns(self) -> tuple[str, ...]:
+        """Names of the profile's numbers in the context; none where the policy does not read it."""
+        return columns(self.profiles) if self.in_state and self.profiles is not None else ()
+
+    def informed(
+        self, request: Request, history: Sequence[Event], user: User | None, corrections: Corrections = UNCORRECTED
+    ) -> Request:
+        """The request with the numbers of the user's profile behind its own, or as it is where the policy reads none. Pure.
+
+        What is decided on it is logged with it, so that learning and a replay see what the policy saw. Raises RecordError
+        where the request's own context has another width than the policy learned.
+        """
+        numbers = len(self.profile_columns)
+        if not numbers or self.profiles is None:
+            return request
+        if len(request.context) != self.context - numbers:
+            raise RecordError(
+                f"Request.context: this recommender takes {self.context - numbers} numbers, got {len(request.context)}"
+            )
+        profile = Profile.of(self.profiles, user, history, corrections)
+        return replace(request, context=(*request.context, *profile.vector().tolist()))
 
     def decide(self, request: Request, history: Sequence[Event]) -> Decision:
         """The slate for ``request`` and the probability of each pick; ``history`` is oldest first.

@@ -185,6 +185,7 @@ def test_newest_item_and_user_hold_in_the_order_of_first_appearance(store: Event
     assert store.put([green, older, event("e")]) == [True, True, True]
     assert list(store.items()) == [green, lamp]
     assert list(store.users()) == [older, ann]
+    assert [store.user(UserId(id)) for id in ("bob", "ann", "sofa", "", "a\x00b")] == [older, ann, None, None, None]
     assert records(store) == [sofa, lamp, bob, ann, green, older, event("e")]
     assert store.put([sofa]) == [True]
     assert list(store.items()) == [sofa, lamp]

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from longgame.serving import wire
+from longgame.serving import wire, wire_profiles
 from longgame.serving.problems import MEDIA
 
 ABOUT = "Slates, each logged with its probability before it is answered, and what came of them."
@@ -77,6 +77,37 @@ ROUTES = (
     ),
     Route(
         "GET",
+        "/v1/users/{user}/profile",
+        "profile",
+        "What is known of a user",
+        "In words and in numbers: what was counted of their events, and what they corrected. A user nobody has heard of has "
+        "an empty one.",
+        wire_profiles.ProfileReply,
+        problems=(503,),
+    ),
+    Route(
+        "PUT",
+        "/v1/users/{user}/profile",
+        "correct_profile",
+        "Correct a profile",
+        "What the user says of their tags holds from now on, whatever they do later, until they say otherwise; durable before "
+        "the reply, which is the profile after it.",
+        wire_profiles.ProfileReply,
+        wire_profiles.CorrectionBody,
+        (400, 413, 422, 503),
+    ),
+    Route(
+        "DELETE",
+        "/v1/users/{user}/profile",
+        "forget_profile",
+        "Forget a profile",
+        "The profile begins anew: what was done up to now does not count in it any more. Corrections stay, and so do the "
+        "events in the log.",
+        wire_profiles.ProfileReply,
+        problems=(422, 503),
+    ),
+    Route(
+        "GET",
         "/v1/policy",
         "policy",
         "What decides now",
@@ -125,9 +156,13 @@ def describe(route: Route) -> dict[str, Any]:
         "responses": responses,
         "response_model": None,
     }
+    if "{user}" in route.path:
+        user = {"name": "user", "in": "path", "required": True, "schema": {"type": "string"}}
+        out["openapi_extra"] = {"parameters": [user]}
     if route.body is not None:
         content = {"application/json": {"schema": inlined(route.body)}}
-        out["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
+        body = {"requestBody": {"required": True, "content": content}}
+        out["openapi_extra"] = {**out.get("openapi_extra", {}), **body}
     return out
 
 

@@ -26,13 +26,14 @@ from starlette.requests import Request as Http
 from starlette.responses import Response
 
 from longgame.errors import LonggameError, RecordError
-from longgame.serving import wire
+from longgame.profiles import Corrections, Tags
+from longgame.serving import wire, wire_profiles
 from longgame.serving.describe import ABOUT, ROUTES, describe
 from longgame.serving.problems import Problem, problem_of
 from longgame.serving.reload import Reloader
 from longgame.serving.service import Live, NotReady, Outcome, Service
 from longgame.serving.writer import Writer
-from longgame.types import Decision, DecisionId, Event, Item, User
+from longgame.types import Decision, DecisionId, Event, Item, User, UserId
 
 BATCHES = 4
 """Threads for batches of rows."""
@@ -62,7 +63,7 @@ def create_app(
     app = FastAPI(title="longgame", version="1", description=ABOUT, lifespan=api.lifespan)
     for route in ROUTES:
         app.add_api_route(
-            route.path,
+            route.path.replace("{user}", "{user:path}"),  # an id may hold a slash
             _guarded(getattr(api, route.name)),
             methods=[route.method],
             **describe(route),
@@ -121,6 +122,24 @@ class Api:
 
     async def users(self, http: Http) -> Response:
         return await self._batch("users", wire.UserBody, http)
+
+    async def profile(self, http: Http) -> Response:
+        return _json(await self._pooled(self._profile, _user(http), self._clock()))
+
+    async def correct_profile(self, http: Http) -> Response:
+        body = wire.parse_body(wire_profiles.CorrectionBody, wire.parse_json(await self._read(http)))
+        return _json(await self._pooled(self._correct, _user(http), body.change, self._clock()))
+
+    async def forget_profile(self, http: Http) -> Response:
+        now = self._clock()
+        return _json(await self._pooled(self._correct, _user(http), lambda said, tags: said.forget(now), now))
+
+    def _correct(self, user: UserId, change: Callable[[Corrections, Tags], Corrections], now: datetime) -> dict[str, Any]:
+        self._service.correct(user, change)
+        return self._profile(user, now)
+
+    def _profile(self, user: UserId, now: datetime) -> dict[str, Any]:
+        return {"user": user, **self._service.profile(user, now).told()}
 
     async def policy(self, http: Http) -> Response:
         live = self._service.live
@@ -208,6 +227,10 @@ def _too_large(most: int) -> Problem:
 
 def _json(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+def _user(http: Http) -> UserId:
+    return UserId(http.path_params["user"])
 
 
 def _slate(decision: Decision) -> dict[str, Any]:

@@ -10,11 +10,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from longgame.errors import LonggameError, RecordError
+from longgame.profiles import Corrections, Population, Profile
 from longgame.protocols import EventStore
 from longgame.recommender import Recommender
+from longgame.serving.profiles import Change, Profiles
 from longgame.state import events_read
 from longgame.types import Decision, DecisionId, Event, Item, ItemId, Request, User, UserId
 
@@ -71,6 +74,7 @@ class Service:
         self._history = history
         self._slates: OrderedDict[str, _Slate] = OrderedDict()
         self._lock = threading.Lock()
+        self._profiles = Profiles(store, history)
 
     @property
     def live(self) -> Live | None:
@@ -97,14 +101,32 @@ class Service:
         try:
             if live is None:
                 raise NotReady("recommend: no policy is published yet; run `longgame train`, or wait for the learner")
-            limit = max(self._history, events_read(live.recommender.steps))
-            return live.recommender.decide(request, self.store.history(request.user, request.at, limit))
+            made = live.recommender
+            history = self.store.history(request.user, request.at, max(self._history, events_read(made.steps)))
+            if made.in_state:
+                user, said = self.store.user(request.user), self._profiles.corrections(request.user)
+                request = made.informed(request, history, user, said)
+            return made.decide(request, history)
         except (RecordError, NotReady):
             # A retry is answered from the log even if today's recommender would not take it.
             known = self.store.decision(DecisionId(request.id))
             if known is None:
                 raise
-            return _matching(known, request)
+            return self._matching(known, request)
+
+    def profile(self, user: UserId, now: datetime) -> Profile:
+        """What is known of a user. Raises NotReady where nothing was learned of what is usual yet."""
+        return self._profiles.of(user, now, self._population())
+
+    def correct(self, user: UserId, change: Change) -> Corrections:
+        """Change what a user said of their profile; durable when it returns."""
+        return self._profiles.correct(user, change, self._population())
+
+    def _population(self) -> Population:
+        population = self._live.recommender.profiles if self._live is not None else None
+        if population is None:
+            raise NotReady("profile: nothing was learned of what is usual yet; run `longgame train`")
+        return population
 
     def keep(self, decisions: Sequence[Decision]) -> list[Decision | Exception]:
         """Make decisions durable in one write. For each: itself; or, where its id was taken, the one in the log.
@@ -122,7 +144,7 @@ class Service:
             known = self.store.decision(decision.id)
             assert known is not None, decision.id  # a log forgets nothing
             try:
-                decision = _matching(known, decision.request)
+                decision = self._matching(known, decision.request)
             except RequestConflict as error:
                 return error
         self._remember(decision)
@@ -191,12 +213,22 @@ class Service:
                 self._slates.popitem(last=False)
         return slate
 
+    def _matching(self, known: Decision, request: Request) -> Decision:
+        """The decision in the log, if it answers ``request``: a retry may name another time, and nothing else.
 
-def _matching(known: Decision, request: Request) -> Decision:
-    """The decision in the log, if it answers ``request``: a retry may name another time, and nothing else."""
-    asked, before = replace(request, at=known.request.at), known.request
-    if asked != before:
-        names = [name for name in ("user", "k", "context", "surface") if getattr(asked, name) != getattr(before, name)]
-        told = ", ".join(f"{name} {getattr(before, name)!r} and now {getattr(asked, name)!r}" for name in names)
-        raise RequestConflict(f"Request.id {request.id!r}: is taken by another request, with {told}; give each its own id")
-    return known
+        The profile's numbers behind the caller's own are none of theirs, and may have moved since.
+        """
+        made = self._live.recommender if self._live is not None else None
+        numbers = len(made.profile_columns) if made is not None else 0
+        own = made.context - numbers if made is not None else 0
+        widths = {own, own + numbers} if numbers else set()
+
+        def asked(r: Request) -> Request:
+            return replace(r, at=request.at, context=r.context[:own] if len(r.context) in widths else r.context)
+
+        now, before = asked(request), asked(known.request)
+        if now != before:
+            names = [name for name in ("user", "k", "context", "surface") if getattr(now, name) != getattr(before, name)]
+            told = ", ".join(f"{name} {getattr(before, name)!r} and now {getattr(now, name)!r}" for name in names)
+            raise RequestConflict(f"Request.id {request.id!r}: is taken by another request, with {told}; give each its own id")
+        return known

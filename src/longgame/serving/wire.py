@@ -14,6 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from longgame.errors import RecordError
+from longgame.profiles import RESERVED
 from longgame.serving.problems import Problem, invalid
 from longgame.types import Attribute, DecisionId, Event, Item, ItemId, Request, User, UserId
 
@@ -124,7 +125,10 @@ class UserBody(Body):
     attributes: Attributes = Field(default_factory=dict)
 
     def record(self, now: datetime, limits: Limits) -> User:
-        """The User it stands for."""
+        """The User it stands for. Raises Problem for an id under which corrections of profiles are kept."""
+        if self.id.startswith(RESERVED):
+            mend = "correct a profile with PUT /v1/users/{user}/profile"
+            raise invalid("id", f"must not begin with {RESERVED!r}, got {_short(self.id)}", mend)
         return User(UserId(self.id), _attributes(self.attributes))
 
 

@@ -337,6 +337,25 @@ class Context(Section):
     """Their names, in order; a request gives exactly these."""
 
 
+class ProfileSection(Section):
+    """User profiles: what somebody likes, counted from what they did (docs/profiles.md)."""
+
+    in_state: bool = False
+    """Whether the policy reads the profile, behind the numbers of the context. Decide it with the log: like context.names it
+    holds for a policy and for all that it learns from."""
+    rated: Texts = ("rating",)
+    """Kinds of event whose value says how much it was liked. Others are mild likes, or dislikes where objective.rewards is
+    below 0."""
+    half_life: Duration = timedelta(days=180)
+    """An event weighs half as much once the user's newest is so much later."""
+    shrink: Annotated[float, Field(gt=0)] = 16.0
+    """Events on a tag that weigh as much as what people with the same attributes prefer: more, and one event says less."""
+    tags: Annotated[int, Field(ge=1, le=256)] = 32
+    """Most tags: the values of the catalogue's attributes that most items have. Each is two numbers of the context."""
+    tastes: Annotated[int, Field(ge=0, le=32)] = 4
+    """Tags that nobody wrote but ratings show; each is one number of the context."""
+
+
 class TrackSection(Section):
     """What training measures while it runs, for people to look at."""
 
@@ -363,4 +382,5 @@ class Settings(Section):
     gate: GateSection = GateSection()
     serve: Serve = Serve()
     context: Context = Context()
+    profile: ProfileSection = ProfileSection()
     track: TrackSection = TrackSection()

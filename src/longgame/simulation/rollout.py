@@ -78,6 +78,7 @@ def _decide(
     for user in here.tolist():
         at = day + timedelta(seconds=user % 40_000)
         request = Request(f"{run}/{user}/{day:%Y%m%d}", at, UserId(f"{run}/{user}"), k, tuple(context[user].tolist()), "shop")
+        request = recommender.informed(request, history[user], None)
         state = state_of(
             recent_positions(history[user][-events_read(steps) :], features.index), request.context, features, steps
         )

@@ -51,6 +51,10 @@ class MemoryStore:
         with self._lock:
             return iter([cast(User, user) for user, _ in self._users.values()])
 
+    def user(self, id: UserId) -> User | None:
+        self._check_open()
+        return cast("User | None", self._users.get(id, (None, None))[0])
+
     def decision(self, id: DecisionId) -> Decision | None:
         self._check_open()
         return self._decisions.get(id)

@@ -63,6 +63,7 @@ _CURRENT = (
     .order_by(CURRENT.c.first)
     .limit(bindparam("limit"))
 )
+_USER = select(LOG).join(CURRENT, LOG.c.seq == CURRENT.c.newest).where(CURRENT.c.type == USER, CURRENT.c.id == bindparam("id"))
 _WORDS = select(WORD.c.word).where(WORD.c.number >= bindparam("number")).order_by(WORD.c.number)
 _PAGE = 1000
 """Items or users fetched at a time."""
@@ -101,6 +102,10 @@ class SqlStore:
 
     def users(self) -> Iterator[User]:
         return cast("Iterator[User]", self._current(USER))
+
+    def user(self, id: UserId) -> User | None:
+        rows = self._select("read a user", _USER, id=id) if storable(id) else ()
+        return cast(User, decode(rows[0], self._words)) if rows else None
 
     def decision(self, id: DecisionId) -> Decision | None:
         rows = self._select("read a decision", _DECISION, id=id) if storable(id) else ()

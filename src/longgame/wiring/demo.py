@@ -237,9 +237,10 @@ def _publish(ws: Workspace, trained: Trained, say: Say) -> None:
     """The simple policy goes live first, as in life; the learned one replaces it if the gate lets it."""
     cursor = ws.store.read(0, 10**9)[1]
     held = (trained.reader, trained.features, trained.sources)
-    ws.publish(*held, trained.simple.policy, {"reason": "the first policy: it made the log"}, cursor)
+    usual = None if ws.settings.profile.in_state else ws.profiles()  # these policies learned without
+    ws.publish(*held, trained.simple.policy, {"reason": "the first policy: it made the log"}, cursor, profiles=usual)
     if trained.verdict.passed:
-        snapshot = ws.publish(*held, trained.learned, asdict(trained.verdict), cursor)
+        snapshot = ws.publish(*held, trained.learned, asdict(trained.verdict), cursor, profiles=usual)
         say(f"published: snapshot {snapshot.number}, policy {snapshot.policy}")
 
 

@@ -121,7 +121,7 @@ class Follower:
     def _checkpoint(self, snapshot: Snapshot) -> Path:
         """One for each beginning: the recipe of the features, the cursor, and all settings that decide what is learned."""
         s = self.ws.settings
-        learned = (s.objective, s.policy, s.gate, s.context)
+        learned = (s.objective, s.policy, s.gate, s.context, s.profile)
         learner = s.learner.model_dump_json(exclude={"poll", "enabled"})
         told = " ".join([snapshot.parts["retriever"], learner, *(section.model_dump_json() for section in learned)])
         name = f"{snapshot.recommender['cursor']}-{blake2b(told.encode(), digest_size=8).hexdigest()}"

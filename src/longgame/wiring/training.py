@@ -13,6 +13,7 @@ from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonCo
 from longgame.algorithms.reinforce import NetworkPolicy, Reinforce, ReinforceConfig
 from longgame.arrays import Interactions
 from longgame.artefacts import Arrays, load, save
+from longgame.errors import ConfigError
 from longgame.language import Features
 from longgame.learning.batches import Trajectories, batches, trajectories
 from longgame.learning.gate import Verdict
@@ -73,8 +74,10 @@ def train(
     log = ws.interactions(text)
     say(f"{len(text):,} items, {len(log):,} events of {len(log.users):,} users")
     reader, features, sources = fit(ws.settings, text, log, say, track)
-    config, start = policy_network(reader, len(ws.settings.context.names))
     live, joined, cursor = ws.load(), *join(ws, features)
+    profiles = ws.profiles(live.recommender.profiles if live is not None and ws.settings.profile.in_state else None)
+    config, start = policy_network(reader, ws.width(profiles))
+    _same_context(joined, ws.width(profiles))
     say(f"{len(joined.rows):,} logged decisions, {int(joined.told.sum()):,} with a future that can be told")
     rows, judge = split(joined, ws.settings.learner.holdout)
     algorithm = make_algorithm(ws.settings, config, start)
@@ -84,10 +87,10 @@ def train(
         candidate: Policy = algorithm.policy
     else:
         candidate = NetworkPolicy(config, start, "supervised")
-    made = ws.recommender(reader, features, sources, candidate)
+    made = ws.recommender(reader, features, sources, candidate, profiles=profiles)
     allowed, proof = _prove(made, live, joined, judge, ws, force)
     state = algorithm.state_dict() if metrics else None
-    snapshot = ws.publish(reader, features, sources, candidate, proof, cursor, state) if allowed else None
+    snapshot = ws.publish(reader, features, sources, candidate, proof, cursor, state, profiles) if allowed else None
     learned = int(rows.told.sum())
     return TrainReport(
         len(text), len(log), len(joined.rows), learned, candidate.version, snapshot, str(proof["reason"]), metrics
@@ -115,6 +118,16 @@ def fit(
         reader.features(text),
         Sources.fit(log, text, settings.retrieval.shares, configs, track, settings.models.lift),
     )
+
+
+def _same_context(log: Trajectories, width: int) -> None:
+    """Raises ConfigError where the log's decisions were made with another context than the policy is to read."""
+    other = sorted({len(row.context) for row in log.rows} - {width})
+    if other:
+        raise ConfigError(
+            f"train: the log's decisions have {' and '.join(map(str, other))} context numbers, the settings ask for {width}; "
+            "keep context.names and profile.in_state as they were, or begin a new log"
+        )
 
 
 def join(ws: Workspace, features: Features) -> tuple[Trajectories, int]:

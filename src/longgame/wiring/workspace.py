@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -16,6 +17,7 @@ from longgame.language import Features, VectorCache, understand
 from longgame.learning.gate import Gate
 from longgame.learning.learner import LearnerConfig
 from longgame.learning.publish import Registry, Snapshot
+from longgame.profiles import Population, ProfileConfig, Tags, columns
 from longgame.protocols import EventStore, Policy
 from longgame.recommender import Recommender
 from longgame.settings import Settings
@@ -26,6 +28,9 @@ from longgame.types import Event, Item
 from longgame.wiring.knowledge import book_of, joined, ruled
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
+
+_EVENTS = 500_000
+"""Newest events that tell what is usual, at most."""
 
 OnProgress = Callable[[int, int], None]
 
@@ -114,7 +119,15 @@ class Workspace:
                 f"snapshot {snapshot.number}: learned with the context {', '.join(names) or 'nothing'}, the settings say "
                 f"{wanted}; set context.names back, or run `longgame train` on a new log"
             )
-        made = self.recommender(reader, features, sources, policy, items)
+        in_state = bool(snapshot.recommender.get("profile", False))
+        if in_state != self.settings.profile.in_state:
+            raise ArtefactError(
+                f"snapshot {snapshot.number}: its policy {'reads' if in_state else 'does not read'} profiles, the settings say "
+                "otherwise; set profile.in_state back, or run `longgame train` on a new log"
+            )
+        held = items if items is not None else list(self.store.items())
+        profiles = Population.load(*parts["profiles"], held) if "profiles" in parts else None
+        made = self.recommender(reader, features, sources, policy, held, profiles)
         explore = Exploration(**snapshot.recommender["explore"])
         return Loaded(snapshot, reader, sources, replace(made, explore=explore), parts.get("algorithm", ({}, {}))[0])
 
@@ -129,7 +142,13 @@ class Workspace:
         return found
 
     def recommender(
-        self, reader: Reader, features: Features, sources: Sources, policy: Policy, items: list[Item] | None = None
+        self,
+        reader: Reader,
+        features: Features,
+        sources: Sources,
+        policy: Policy,
+        items: list[Item] | None = None,
+        profiles: Population | None = None,
     ) -> Recommender:
         """The parts, put together as the settings say."""
         place = {id: row for row, id in enumerate(features.ids)}
@@ -147,9 +166,38 @@ class Workspace:
             exploration(self.settings),
             self.settings.retrieval.candidates,
             self.settings.policy.steps,
-            len(self.settings.context.names),
+            self.width(profiles),
             self.settings.policy.seed,
+            profiles,
+            self.settings.profile.in_state,
         )
+
+    def width(self, profiles: Population | None) -> int:
+        """F, numbers of a context: those of a request, and those of its user's profile where the policy reads it."""
+        read = profiles is not None and self.settings.profile.in_state
+        return len(self.settings.context.names) + (len(columns(profiles)) if read and profiles is not None else 0)
+
+    def population(self) -> Population:
+        """What was usual when the live policy was trained. Raises ArtefactError where there is none."""
+        snapshot = self.registry.current()
+        if snapshot is None or "profiles" not in snapshot.parts:
+            raise ArtefactError("profiles: nothing was learned of what is usual yet; run `longgame train`")
+        return Population.load(*self.registry.get(snapshot.parts["profiles"]), self.store.items())
+
+    def profiles(self, live: Population | None = None) -> Population:
+        """What is usual in the newest events. Its tags are those of ``live``: a policy's context keeps its columns."""
+        s = self.settings.profile
+        config = ProfileConfig.told(
+            self.settings.objective.build(),
+            rated=frozenset(s.rated),
+            half_life=s.half_life,
+            shrink=s.shrink,
+            tags=s.tags,
+            tastes=s.tastes,
+        )
+        items = list(self.store.items())
+        tags = Tags.like(live.tags.chosen, items) if live is not None else Tags.of(items, s.tags)
+        return Population.fit(config, tags, deque(self.events(), _EVENTS), self.store.users(), live)
 
     def publish(
         self,
@@ -160,6 +208,7 @@ class Workspace:
         proof: Mapping[str, Any],
         cursor: int,
         algorithm: Arrays | None = None,
+        profiles: Population | None = None,
     ) -> Snapshot:
         """Write the parts that are not there yet and make them live; ``cursor`` is how far the log was learned from.
 
@@ -172,10 +221,13 @@ class Workspace:
         }
         if algorithm is not None:
             parts["algorithm"] = self.registry.put("algorithm", algorithm, {"kind": self.settings.policy.algorithm})
+        if profiles is not None:
+            parts["profiles"] = self.registry.put("profiles", *profiles.part())
         how = {
             "explore": asdict(exploration(self.settings)),
             "steps": self.settings.policy.steps,
             "context": self.settings.context.names,
+            "profile": self.settings.profile.in_state,
             "cursor": cursor,
             "catalogue": self.catalogue(),
         }
