@@ -87,7 +87,7 @@ def shield(text: str, limit: int = LIMIT) -> Told:
     return Told("" if found else clean(unmarked(seen), limit), found)
 
 
-_SENTENCE = re.compile(r"(?<=[.!?。！？\n])\s*")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？\n])\s*")
 
 
 def shielded_name(text: str, limit: int = LIMIT) -> str:

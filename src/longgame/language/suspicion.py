@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 _ANSWER = r"(?:positiv\w*|negativ\w*|positifs?|négatifs?|neutral|положительн\w*|отрицательн\w*|正面|负面)"
-_END = r"\s*(?:[.!;:,\"'*`<\])}。]|$|\n)"
+_END = r"\s*(?:[.!;:,\"'*`<\])}。-]|$|\n)"
 _TASK = (  # what a reader is told of its own work, in the languages that rules were written for
-    r"(?:sentiments?|classif(?:y|ied|ies|ier|ication)|labels?|labell?ed|ground truth|language model|automated systems?|prompts?|"
-    r"instructions?|output|antworte|einzustufen|systemhinweis|anweisung\w*|bewertung lautet|réponds|répond toujours|réponse "
+    r"(?:sentiments?|classif(?:y|ied|ies|ier|ication)|(?:set|the) label (?:is|to)|to output|labell?ed|ground truth|language model|automated systems?|"
+    r"antworte|einzustufen|systemhinweis|anweisung\w*|bewertung lautet|réponds|répond toujours|réponse "
     r"autorisée|message du système|classe cet avis|responde|contesta|respuesta permitida|aviso del sistema|clasifica|"
     r"классифицируй|ответь|отвечает|допустимый ответ|системное сообщение|系统通知|标记为|情感|回答|输出)"
 )
@@ -41,7 +41,7 @@ RULES: dict[str, re.Pattern[str]] = {
         rf"|\b(?:say|says|said|print|output|return|speak|call (?:this|it)|add|end(?:s)? with|conclude with)\W+(?:the\W+)?"
         rf"(?:(?:word|label|only)\W+){{0,2}}{_ANSWER}{_END}"
         rf"|\b(?:every|all|the sentiment of everything|any) ?(?:review|text|input|entr)?\w* (?:is|are|as) {_ANSWER}{_END}",
-        "task": rf"{_TASK}\b.{{0,80}}?{_ANSWER}|{_ANSWER}.{{0,60}}?\b(?:sentiment|classifier|label)\b",
+        "task": rf"{_TASK}\b[^.!?]{{0,80}}?{_ANSWER}|{_ANSWER}[^.!?]{{0,60}}?\b(?:sentiment|classifier|label)\b",
         "persona": r"\byou are (?:now|hereby)\b.{0,60}\b(?:assistant|classifier|model|bot|\w+bot|ai|mode)\b"
         r"|\b(?:act as|pretend|simulate|assume the role|let us play|imagine)\b.{0,60}\b(?:ai|assistant|classifier|model|robot)\b"
         rf"|\bas an ai\b|\bfrom now on (?:you|every|all)\b|\bdeveloper mode\b|\brobot that may\b|\balways said \W?{_ANSWER}\b"

@@ -67,7 +67,7 @@ class Attack:
         """The same carrier with an honest opinion as long as the payload, in the direction that is wanted."""
         pool, out = carriers.FOR if self.wants == "positive" else carriers.AGAINST, list[str]()
         first = sum(map(ord, self.carrier))
-        while not out or sum(map(len, out)) + len(out) < len(self.payload):
+        while len(" ".join(out)) < len(self.payload):
             out.append(pool[(first + len(out)) % len(pool)])
         return f"{self.carrier} {' '.join(out)}"
 
