@@ -104,9 +104,7 @@ def reviews(records: Sequence[Record], world: Shop, seed: int) -> list[Event]:
             text = f"Bought it and used it, {stars:.1f} stars of five."
             kind, slot = ("rating" if rated else "review"), event.slot
             value = stars if rated else 1.0
-            out.append(
-                replace(event, id=f"{event.id}/said", at=at, kind=kind, value=value, text=text, slot=slot)
-            )
+            out.append(replace(event, id=f"{event.id}/said", at=at, kind=kind, value=value, text=text, slot=slot))
     return out
 
 
@@ -162,7 +160,9 @@ def exposure(world: Shop, log: Sequence[Record], voices: Voices | Unbounded, tex
     joined = trajectories(list(Join(store, features.index, size.objective, STEPS, said=voices.said).rows()), size.objective)
     network, start = policy_network(reader, 1)
     explore = Exploration(1.0, 0.02)
-    algorithm = Reinforce(ReinforceConfig(network, 2e-3, trust=0.0, entropy=1e-2, discount_future=True, explore=explore, seed=seed), start)
+    algorithm = Reinforce(
+        ReinforceConfig(network, 2e-3, trust=0.0, entropy=1e-2, discount_future=True, explore=explore, seed=seed), start
+    )
     for epoch in range(2):
         train(algorithm, batches(joined, features, STEPS, 256, derive(seed, "shield", str(epoch))))
     retriever = sources.retriever(features, reader.sequence)
@@ -234,7 +234,9 @@ def main() -> None:
         runs.append(run(size, seed))
         told = ", ".join(f"{name} {100 * share:.2f} %" for name, share in runs[-1].items() if name in VARIANTS)
         print(f"seed {seed}: {told}; {runs[-1]['its reviews']:.0f} voices; {time.perf_counter() - begun:.0f} s", flush=True)
-    print(f"\nexposure of the attacked item, percentage points more than clean, over {given.seeds} seeds; the goal is 1 at most")
+    print(
+        f"\nexposure of the attacked item, percentage points more than clean, over {given.seeds} seeds; the goal is 1 at most"
+    )
     gains = {}
     for name in VARIANTS[1:]:
         gain = over_seeds(np.array([100 * (one[name] - one["clean"]) for one in runs]))

@@ -46,7 +46,10 @@ def test_the_attack_set_is_what_it_says():
     told = attacks()
     assert len(told) >= 500 and len({attack.text for attack in told}) == len(told)
     assert told == attacks(), "always the same"
-    assert {attack.kind for attack in told} == {"review", "title"} and {attack.wants for attack in told} == {"positive", "negative"}
+    assert {attack.kind for attack in told} == {"review", "title"} and {attack.wants for attack in told} == {
+        "positive",
+        "negative",
+    }
     assert len({attack.family for attack in told}) >= 20 and len({attack.language for attack in told}) >= 12
     held, known = ({a.family for a in told if a.held_out is side} for side in (True, False))
     assert held and known and not held & known, "a family is held out as a whole"

@@ -14,7 +14,7 @@ from longgame.errors import DataError, MissingExtra
 from longgame.evaluation.language import Reading, classes, scores
 from longgame.language import MiniLM, VectorCache, WordVectors
 from longgame.language.asked import SEPARATOR, Answers, Asked
-from longgame.language.prompt import clean
+from longgame.language.shield import shield
 from longgame.language.questions import ASPECT, LIMIT, SENTIMENT, Question
 from longgame.language.smollm import WEIGHTS, SmolLM
 from longgame.protocols import LanguageModel
@@ -84,7 +84,10 @@ def _aspects(title: str, train: Aspects, test: Aspects, cache: VectorCache) -> S
     own, other = {}, {}
     for name, reader, form in (("asked", Asked(model, ASPECT), f"{{}}{SEPARATOR}{{}}"), ("MiniLM", MiniLM(), "{1}: {0}")):
         sides = [
-            [form.format(clean(text, LIMIT), clean(aspect, LIMIT)) for text, aspect in zip(s.texts, s.aspects, strict=True)]
+            [
+                form.format(shield(text, LIMIT).text, shield(aspect, LIMIT).text)
+                for text, aspect in zip(s.texts, s.aspects, strict=True)
+            ]
             for s in (train, test)
         ]
         own[name] = cache.embed(reader, sides[0])
@@ -110,7 +113,7 @@ def _read(
     cleaned: bool = False,
 ) -> F32:
     """Their vectors side by side; where all of them were read now and none came from the cache, the rate is kept."""
-    told = texts if cleaned else [clean(text, LIMIT) for text in texts]
+    told = texts if cleaned else [shield(text, LIMIT).text for text in texts]
     begun = time.perf_counter()
     parts = [_counted(reader, told, cache) for reader in readers]
     if not any(held for _, held in parts):

@@ -147,4 +147,3 @@ def _voices(
             continue  # refused, or without a text: the word before holds
         last[event.user, event.item] = (event.item, value, noise)
     return tuple(last.values())
-
