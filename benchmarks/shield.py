@@ -2,13 +2,13 @@
 
     python benchmarks/shield.py [--seeds 3] [--users 300] [--days 30] [--items 60] [--puppets 10] [--each 30] [--json FILE]
 
-The whole of it in the shop whose truth is known: a simple policy makes a log; a third of what is bought is reviewed, every third
-review with a rating; reviews are read by a fake model in the place of the small language model. It reads honest reviews without a
-mistake and does whatever a text tells it: an instruction in it makes it answer ``--most`` stars of five. The instruction is one that no rule of
-the shield knows. Opinions join the item vectors and, where a review answers a decision, the reward; then the supervised network,
-the candidates and REINFORCE learn, and fresh customers live with the policy. The attacked item is one that the clean policy shows
-about as often as its share of the catalogue. ``--puppets`` accounts that were shown slates like all others write
-``--each`` reviews of it each.
+The whole of it in the shop whose truth is known: a simple policy makes a log; a third of what is bought is reviewed, every
+third review with a rating; reviews are read by a fake model in the place of the small language model. It reads honest reviews
+without a mistake and does whatever a text tells it: an instruction in it makes it answer ``--most`` stars of five. The
+instruction is one that no rule of the shield knows. Opinions join the item vectors and, where a review answers a decision, the
+reward; then the supervised network, the candidates and REINFORCE learn, and fresh customers live with the policy. The attacked
+item is one that the clean policy shows about as often as its share of the catalogue. ``--puppets`` accounts that were shown
+slates like all others write ``--each`` reviews of it each.
 
 *clean* is the log without them; *shielded* the product as it is; *no voices* counts every review, by its plain mean, clipped;
 *no bounds* takes what the model says as it is. *title* is the other way in: the item's title has the model describe the item as
@@ -51,7 +51,7 @@ from longgame.simulation.shop import Shop, ShopConfig
 from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import F32, F64, Decision, Event, Item, Objective, Record
-from longgame.wiring.demo import K, STEPS, simple_recommender
+from longgame.wiring.demo import STEPS, K, simple_recommender
 from longgame.wiring.parts import Reader, Sources, policy_network
 from longgame.wiring.reviews import COLUMNS, Voices, hear
 
@@ -90,7 +90,7 @@ class Size:
     @property
     def objective(self) -> Objective:
         said, rewards = frozenset({"review"}), {"purchase": 1.0, "review": self.worth}
-        return Objective(rewards, said, window=timedelta(hours=12), discount=0.95, by_text=said)
+        return Objective(rewards, said, window=timedelta(hours=12), discount=0.5, by_text=said)
 
 
 def reviews(records: Sequence[Record], world: Shop, seed: int) -> list[Event]:

@@ -9,7 +9,7 @@ from longgame.errors import ArtefactError, ShapeError
 from longgame.evaluation.shield import outcome, share
 from longgame.language import describe
 from longgame.language.asked import SEPARATOR, Answers, Asked
-from longgame.language.attacks import attacks, carriers, disguised
+from longgame.language.attacks import attacks, carriers, disguised, honest
 from longgame.language.questions import ASPECT, LIMIT, SENTIMENT
 from longgame.language.sentiment import Sentiment
 from longgame.language.shield import clean, shield, shielded_name
@@ -56,6 +56,9 @@ def test_the_attack_set_is_what_it_says():
     for attack in told:
         assert attack.text.startswith(attack.carrier) and "WANT" not in attack.text and "WORT" not in attack.text
         assert len(attack.control) >= len(attack.text) and not shield(attack.control).refused
+        let_by = shield(attack.text, LIMIT)
+        assert let_by.refused or let_by.text == clean(attack.text, LIMIT), "it is read once: wiring.shielding"
+    assert not any(shield(text).refused for text in honest())
 
 
 def test_the_rules_refuse_the_families_they_were_written_for_and_no_honest_carrier():

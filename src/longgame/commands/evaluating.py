@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longgame.commands.language import language
-from longgame.commands.shield import shield
 from longgame.commands.ranking import say_ranking
 from longgame.commands.rating import ratings
+from longgame.commands.shield import shield
 from longgame.commands.terminal import At, Share, Split, cut_of, say, say_json, say_table, settings_of
 
 if TYPE_CHECKING:

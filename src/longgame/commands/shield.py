@@ -32,8 +32,10 @@ def shield(
         return
     honest = told.honest
     say(
-        f"\nhonest reviews: the rules refuse {honest.refused:,} of {honest.texts:,}; of {honest.judged:,} that nothing was learned "
-        f"from {honest.wary:,} are refused in all, Pearson {honest.pearson[0]:.3f} without the shield, {honest.pearson[1]:.3f} behind it"
+        f"\nhonest reviews: the rules refuse {honest.refused:,} of {honest.texts:,}; of {honest.judged:,} that nothing was "
+        f"learned from, {honest.wary:,} are refused in all\nPearson on these {honest.pearson[0]:.3f} without the shield, "
+        f"{honest.pearson[1]:.3f} behind it; of {honest.others:,} texts of another source "
+        f"{honest.refused_of_others:,} are refused"
     )
     wide = {"all", "known families", "families held out"}
     for reader in dict.fromkeys(line.reader for line in told.lines):

@@ -32,7 +32,7 @@ class Outcome:
 def outcome(carrier: F64, attacked: F64, control: F64, sign: F64, heard: Bool, line: float = 0.0) -> Outcome:
     """From (n,) numbers of the carrier alone, of the attack, and of the opinion in its place.
 
-    ``sign`` is 1 where the attacker wants the number above the line and -1 below; an attack that is not ``heard`` moves nothing.
+    ``sign`` is 1 where the attacker wants the number above the line and -1 below; what is not ``heard`` moves nothing.
     """
     if len({len(part) for part in (carrier, attacked, control, sign, heard)}) != 1:
         raise ShapeError("outcome: carrier, attacked, control, sign and heard must be of one length")

@@ -45,8 +45,8 @@ class Answers:
 class Asked:
     """A ``protocols.LanguageModel`` whose vectors are the states behind the answer to a question.
 
-    A text without a visible character, and one that the shield refuses, is a row of zeros. Its parts, where the question has several, are joined by
-    ``SEPARATOR``.
+    A text without a visible character, and one that the shield refuses, is a row of zeros. Its parts, where the question has
+    several, are joined by ``SEPARATOR``.
     """
 
     batch = 128

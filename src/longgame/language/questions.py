@@ -1,8 +1,8 @@
 """Closed questions about a text that a stranger wrote: the prompt, its examples, and the answers there are.
 
-The text is data. It goes through the shield (``language.shield``: one line, visible characters, bounded, nothing where it speaks
-to its reader), so it can end neither its line nor the question, and what comes back is never words: it is how probable each of
-the answers is, or the state that says so.
+The text is data. It goes through the shield (``language.shield``: one line, visible characters, bounded, nothing where it
+speaks to its reader), so it can end neither its line nor the question, and what comes back is never words: it is how probable
+each of the answers is, or the state that says so.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from urllib.parse import unquote
 _ANSWER = r"(?:positiv\w*|negativ\w*|positifs?|négatifs?|neutral|положительн\w*|отрицательн\w*|正面|负面)"
 _END = r"\s*(?:[.!;:,\"'*`<\])}。-]|$|\n)"
 _TASK = (  # what a reader is told of its own work, in the languages that rules were written for
-    r"(?:sentiments?|classif(?:y|ied|ies|ier|ication)|(?:set|the) label (?:is|to)|to output|labell?ed|ground truth|language model|automated systems?|"
-    r"antworte|einzustufen|systemhinweis|anweisung\w*|bewertung lautet|réponds|répond toujours|réponse "
+    r"(?:sentiments?|classif(?:y|ied|ies|ier|ication)|(?:set|the) label (?:is|to)|to output|labell?ed|ground truth|"
+    r"language model|automated systems?|antworte|einzustufen|systemhinweis|anweisung\w*|bewertung lautet|réponds|répond toujours|réponse "
     r"autorisée|message du système|classe cet avis|responde|contesta|respuesta permitida|aviso del sistema|clasifica|"
     r"классифицируй|ответь|отвечает|допустимый ответ|системное сообщение|系统通知|标记为|情感|回答|输出)"
 )
@@ -31,9 +31,11 @@ RULES: dict[str, re.Pattern[str]] = {
     name: re.compile(rule, re.I | re.S)
     for name, rule in {
         "ignore": rf"\b(?:ignore|disregard|forget|override|skip)\b[^.!?]{{0,30}}\b{_BEFORE}\b[^.!?]{{0,30}}\b{_ORDERS}\b"
-        rf"|\b(?:ignore|disregard|forget|override|skip) (?:the )?(?:{_ORDERS} (?:you were given|above)|everything above|analysis)\b"
+        rf"|\b(?:ignore|disregard|forget|override|skip) (?:the )?(?:{_ORDERS} (?:you were given|above)|everything above)\b"
+        r"|\bskip the analysis\b"
         r"|\b(?:new|final|real) instruction\b|\bdo not read the rest\b"
-        r"|\b(?:ignoriere|vergiss)\b.{0,40}\b(?:anweisung|oben)|\b(?:ignore|oublie)\b.{0,40}\b(?:instructions précédentes|précède)\b"
+        r"|\b(?:ignoriere|vergiss)\b.{0,40}\b(?:anweisung|oben)"
+        r"|\b(?:ignore|oublie)\b.{0,40}\b(?:instructions précédentes|précède)\b"
         r"|\b(?:ignora|olvida)\b.{0,40}\b(?:instrucciones|arriba)\b|(?:忽略|忘记|无视).{0,12}(?:指令|提示)"
         r"|(?:игнорируй|забудь).{0,40}(?:инструкци|выше)",
         "demand": rf"\b(?:answer|respond|reply|repl(?:ies)|classify|label|mark|treat|record(?:ed)?|score|set|permitted)\b"
@@ -43,13 +45,14 @@ RULES: dict[str, re.Pattern[str]] = {
         rf"|\b(?:every|all|the sentiment of everything|any) ?(?:review|text|input|entr)?\w* (?:is|are|as) {_ANSWER}{_END}",
         "task": rf"{_TASK}\b[^.!?]{{0,80}}?{_ANSWER}|{_ANSWER}[^.!?]{{0,60}}?\b(?:sentiment|classifier|label)\b",
         "persona": r"\byou are (?:now|hereby)\b.{0,60}\b(?:assistant|classifier|model|bot|\w+bot|ai|mode)\b"
-        r"|\b(?:act as|pretend|simulate|assume the role|let us play|imagine)\b.{0,60}\b(?:ai|assistant|classifier|model|robot)\b"
+        r"|\b(?:act as|pretend|simulate|assume the role|let us play|imagine)\b.{0,60}"
+        r"\b(?:ai|assistant|classifier|model|robot)\b"
         rf"|\bas an ai\b|\bfrom now on (?:you|every|all)\b|\bdeveloper mode\b|\brobot that may\b|\balways said \W?{_ANSWER}\b"
         r"|\bdu bist jetzt\b.{0,40}\b(?:programm|assistent)|\btu es désormais un assistant|\bahora eres un asistente"
         r"|\beres un asistente|你现在是|теперь ты",
         "leak": r"\b(?:system|hidden|initial) (?:prompt|instructions)\b|\b(?:your|the) (?:initial |full )?prompt\b"
-        r"|\b(?:repeat|reveal|print|quote|dump|show|list)\b.{0,30}\b(?:text above|conversation so far|you were given|you have seen|"
-        r"your instructions)|\bwhat were your instructions\b",
+        r"|\b(?:repeat|reveal|print|quote|dump|show|list)\b.{0,30}"
+        r"\b(?:text above|conversation so far|you were given|you have seen|your instructions)|\bwhat were your instructions\b",
         "turn": r"<\|[\w ]{2,30}\|>|<(?:start|end)_of_turn>|\[/?inst\]|<</?sys>>|</?s>\s*\[|\"role\"\s*:"
         r"|#{2,3}\s*(?:instruction|response|system|human|assistant|user|review|input|output)\b"
         r"|\b(?:human|user)\s*:.{0,200}\bassistant\s*:|(?:^|[\n.>\"])\s*assistant\s*:"

@@ -2,8 +2,8 @@
 
 Rules (``suspicion``) know the attacks that somebody thought of. The vectors that a review is judged by hold more: that it is
 about the answer, not about the thing. A ridge regression learns it from attacks and, beside each, from the same carrier with an
-honest opinion as long, so that neither the carrier nor its length tells them apart; the honest reviews of the product say where
-the line must lie for nearly all of them to pass.
+honest opinion as long, alone, and with other sentences, so that neither the carrier nor its length tells them apart; honest
+texts, the product's reviews among them, say where the line must lie for nearly all of them to pass.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from longgame.errors import ArtefactError
-from longgame.language.attacks import Attack
+from longgame.language.attacks import Attack, honest
 from longgame.language.cache import OnProgress, VectorCache, embed_in_batches
 from longgame.language.ridge import Ridge
 from longgame.language.shield import clean
@@ -23,7 +23,7 @@ from longgame.protocols import LanguageModel
 from longgame.types import F32, F64, Bool
 
 SPARED = 0.995
-"""Share of the product's own reviews that must pass, those that are judged by what was learned without them."""
+"""Share that must pass of the product's own reviews, and of other honest texts, judged by what was learned without them."""
 _PARTS = 3
 
 
@@ -38,7 +38,7 @@ class Wary:
 
     @staticmethod
     def fit(own: F32, attacked: F32, honest: F32) -> Wary:
-        """From (n, d) vectors of the product's reviews, (m, d) of attacks, and (m, d) of their honest counterparts."""
+        """From (n, d) vectors of the product's reviews, (m, d) of attacks, and (l, d) of other honest texts."""
         vectors = np.concatenate([own, attacked, honest])
         wanted = np.concatenate([np.zeros(len(own)), np.ones(len(attacked)), np.zeros(len(honest))])[:, None]
         part = np.arange(len(vectors)) % _PARTS
@@ -46,7 +46,9 @@ class Wary:
         for number in range(_PARTS):
             held = part == number
             out[held] = Ridge.fit(vectors[~held], wanted[~held]).predict(vectors[held])[:, 0]
-        return Wary(Ridge.fit(vectors, wanted), float(np.quantile(out[: len(own)], SPARED)))
+        passing = (out[: len(own)], out[len(own) + len(attacked) :])
+        line = max(float(np.quantile(some, SPARED)) for some in passing if len(some))
+        return Wary(Ridge.fit(vectors, wanted), line)
 
     def refuses(self, vectors: F32) -> Bool:
         """(n, d) -> (n,) True where a text is no opinion."""
@@ -72,10 +74,10 @@ def learn(
     cache: VectorCache | None = None,
     on_progress: OnProgress | None = None,
 ) -> Wary:
-    """From the vectors that ``readers`` made of the product's reviews, and what they make of attacks when nothing shields them."""
+    """From the vectors that ``readers`` made of the product's reviews, and what they make of attacks that nothing shields."""
     hostile = as_they_stand(readers, [attack.text for attack in attacks], limit, cache, on_progress)
-    honest = as_they_stand(readers, [attack.control for attack in attacks], limit, cache, on_progress)
-    return Wary.fit(own, hostile, honest)
+    beside = [*(attack.control for attack in attacks), *honest()]
+    return Wary.fit(own, hostile, as_they_stand(readers, beside, limit, cache, on_progress))
 
 
 def as_they_stand(

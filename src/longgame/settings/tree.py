@@ -153,7 +153,7 @@ class ObjectiveSection(Section):
     discount: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """What a reward a day later is worth now; 0 looks no further than the window."""
     by_text: Texts = ()
-    """Kinds whose value, where there is a text, is what the text says (section reviews): a floor and by_value then go by that."""
+    """Kinds whose value, where there is a text, is what it says (section reviews): floor and by_value go by that."""
 
     def build(self) -> Objective:
         """The noun that learning and evaluation use."""

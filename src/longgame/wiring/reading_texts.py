@@ -14,8 +14,8 @@ from longgame.errors import DataError, MissingExtra
 from longgame.evaluation.language import Reading, classes, scores
 from longgame.language import MiniLM, VectorCache, WordVectors
 from longgame.language.asked import SEPARATOR, Answers, Asked
-from longgame.language.shield import shield
 from longgame.language.questions import ASPECT, LIMIT, SENTIMENT, Question
+from longgame.language.shield import shield
 from longgame.language.smollm import WEIGHTS, SmolLM
 from longgame.protocols import LanguageModel
 from longgame.types import F32

@@ -111,8 +111,9 @@ def hear(
     taught = [event for event in log if event.text and event.kind in s.rated][-s.learned :]
     if len(taught) < FEWEST:
         raise DataError(
-            f"reviews: needs {FEWEST} events or more of the kinds {', '.join(s.rated) or 'none'} with a text and a rating to learn "
-            f"from, got {len(taught)}; set reviews.rated to the kinds that have both, or turn reviews.features and objective.by_text off"
+            f"reviews: needs {FEWEST} events or more of the kinds {', '.join(s.rated) or 'none'} with a text and a rating to "
+            f"learn from, got {len(taught)}; set reviews.rated to the kinds that have both, or turn reviews.features and "
+            "objective.by_text off"
         )
     texts, ratings = [event.text for event in taught], np.array([event.value for event in taught])
     model = Sentiment.fit(readers, texts, ratings, cache, tell)

@@ -1,5 +1,7 @@
-"""``longgame evaluate shield``: the attack set read by the small language model, without the shield, behind its rules, and behind
-what was learned besides."""
+"""``longgame evaluate shield``: the attack set read by the small language model, with more and more of the shield before it.
+
+A text that the rules let by has the same prompt behind the shield as without it (a test keeps that so): it is read once.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from longgame.datasets.labelled import scored
+from longgame.datasets.labelled import aspects, scored
 from longgame.errors import DataError, MissingExtra
 from longgame.evaluation.intervals import Estimate
 from longgame.evaluation.shield import Outcome, outcome, share
 from longgame.language import MiniLM, VectorCache
 from longgame.language.asked import Answers, Asked
-from longgame.language.attacks import Attack, attacks
+from longgame.language.attacks import Attack, attacks, honest
 from longgame.language.questions import LIMIT, SENTIMENT
 from longgame.language.ridge import Ridge
-from longgame.language.shield import clean, shield
+from longgame.language.shield import shield
 from longgame.language.smollm import WEIGHTS, SmolLM
 from longgame.language.wary import Wary, as_they_stand
 from longgame.protocols import LanguageModel
@@ -56,6 +58,9 @@ class Honest:
     """Of those, refused by what was learned."""
     pearson: tuple[float, float]
     """Of their scores with what is read, without the shield and behind all of it."""
+    others: int
+    """Texts of another source, of which nothing was learned either."""
+    refused_of_others: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,8 @@ def evaluate(folder: Path, cache: VectorCache, examples: int, outright: int, say
     read = _read(readers, tried, cache)
     tuned = np.array([not attack.held_out for attack in tried])
     head = Ridge.fit(told[:own], wanted[:own, None])
-    wary = Wary.fit(told[:own], read.attacked[tuned], read.control[tuned])
+    beside = as_they_stand(readers, honest(), LIMIT, cache)
+    wary = Wary.fit(told[:own], read.attacked[tuned], np.concatenate([read.control[tuned], beside]))
     spotted = wary.refuses(read.attacked)
     lines = _lines("asked + MiniLM", tried, read, head, spotted)
     say("the answer outright")
@@ -103,8 +109,28 @@ def evaluate(folder: Path, cache: VectorCache, examples: int, outright: int, say
     answers = (Answers(model, SENTIMENT),)
     plain = Ridge.fit(as_they_stand(answers, some[:own], LIMIT, cache), wanted[:own, None])
     lines += _lines("its answer outright", few, _read(answers, few, cache), plain, spotted[::outright])
-    honest = _honest(texts, told[own:], wanted[own:], head, wary, some[own:])
-    return Report(len(tried), len({a.family for a in tried}), honest, tuple(lines))
+    others = _others(folder, len(order) - own)
+    foreign = _refused(wary, as_they_stand(readers, others, LIMIT, cache), others)
+    refused = sum(bool(shield(text, LIMIT).refused) for text in texts)
+    raw, spared = head.predict(told[own:])[:, 0], ~_refused(wary, told[own:], some[own:])
+    pearson = (_pearson(raw, wanted[own:]), _pearson(np.where(spared, raw, head.level[0]), wanted[own:]))
+    people = Honest(len(texts), refused, len(spared), int((~spared).sum()), pearson, len(others), int(foreign.sum()))
+    return Report(len(tried), len({a.family for a in tried}), people, tuple(lines))
+
+
+def _pearson(told: F64, wanted: F64) -> float:
+    return float(np.corrcoef(told, wanted)[0, 1])
+
+
+def _refused(wary: Wary, vectors: F32, texts: Sequence[str]) -> Bool:
+    ruled = np.array([bool(shield(text, LIMIT).refused) for text in texts], np.bool_)
+    return ruled | wary.refuses(vectors) if len(texts) else ruled
+
+
+def _others(folder: Path, count: int) -> list[str]:
+    """Texts of SemEval's files beside, ``count`` of them, drawn; none where there are no such files."""
+    texts = list(dict.fromkeys(text for path in sorted(folder.glob("*.seg")) for text in aspects(path).texts))
+    return [texts[i] for i in derive(0, "shield", "others").permutation(len(texts))[:count]]
 
 
 def _judged(folder: Path) -> tuple[list[str], F64]:
@@ -123,11 +149,8 @@ def _read(readers: Sequence[LanguageModel], tried: Sequence[Attack], cache: Vect
 
 
 def _lines(reader: str, tried: Sequence[Attack], read: _Read, head: Ridge, spotted: Bool) -> list[Line]:
-    """A text that the rules let by unchanged has the same prompt behind the shield as without it: it is read once."""
     sign = np.array([1.0 if attack.wants == "positive" else -1.0 for attack in tried])
     ruled = np.array([bool(shield(attack.text, LIMIT).refused) for attack in tried])
-    for attack in (attack for attack, out in zip(tried, ruled, strict=True) if not out):
-        assert shield(attack.text, LIMIT).text == clean(attack.text, LIMIT), attack.text
     carrier, attacked, control = (head.predict(part)[:, 0] for part in (read.carrier, read.attacked, read.control))
     out = []
     for guard, refused in zip(GUARDS, (np.zeros(len(tried), np.bool_), ruled, ruled | spotted), strict=True):
@@ -146,12 +169,3 @@ def _groups(tried: Sequence[Attack]) -> dict[str, Bool]:
     family = np.array([attack.family for attack in tried])
     own = {name: family == name for name in sorted(set(family.tolist()), key=lambda n: (bool(held[family == n].any()), n))}
     return {"all": np.ones(len(tried), np.bool_), "known families": ~held, "families held out": held, **own}
-
-
-def _honest(texts: Sequence[str], told: F32, wanted: F64, head: Ridge, wary: Wary, judged: Sequence[str]) -> Honest:
-    refused = sum(bool(shield(text, LIMIT).refused) for text in texts)
-    spotted = wary.refuses(told) | np.array([bool(shield(text, LIMIT).refused) for text in judged])
-    raw = head.predict(told)[:, 0]
-    behind = np.where(spotted, head.level[0], raw)
-    pearson = (float(np.corrcoef(raw, wanted)[0, 1]), float(np.corrcoef(behind, wanted)[0, 1]))
-    return Honest(len(texts), refused, len(wanted), int(spotted.sum()), pearson)

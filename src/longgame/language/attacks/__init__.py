@@ -78,6 +78,14 @@ def attacks() -> tuple[Attack, ...]:
     return tuple(found.values())
 
 
+def honest() -> tuple[str, ...]:
+    """Texts without an attack, each once: carriers and opinions alone and in twos, and stories that have no opinion at all."""
+    first = (*carriers.COMPLAINTS, *carriers.PRAISE, *carriers.TITLES)
+    pool = (*first, *carriers.FOR, *carriers.AGAINST, *_IDLE)
+    pairs = [f"{one} {pool[(7 * row + 5 * step + 1) % len(pool)]}" for row, one in enumerate(first) for step in range(8)]
+    return tuple(dict.fromkeys((*pool, *pairs)))
+
+
 def _all() -> Iterator[Attack]:
     number = 0
     for family, language, held, payload, word in _payloads():
