@@ -59,6 +59,7 @@ def test_who_writes_a_hundred_reviews_has_one_voice_and_it_is_the_last_word():
     often = heard(*flood)
     np.testing.assert_allclose(often.opinions(ids).count, once.opinions(ids).count)
     np.testing.assert_allclose(often.columns(ids), once.columns(ids), atol=1e-6)
+    assert set(often.said) == {"f99"}, "of what a reward goes by, too"
     changed = heard(*flood, written("last", 1, "troll", BAD, 99.0))
     assert changed.opinions(ids).mean[1] < often.opinions(ids).mean[1]
     plain = [told for told in often.voices if told[0] == "i1"]

@@ -51,7 +51,7 @@ class Voices:
     """What the log's reviews say."""
 
     said: Mapping[str, float]
-    """Event id -> estimated rating of a text that was heard."""
+    """Event id -> estimated rating of a text that was heard and is its user's last word on the item."""
     refused: tuple[Refused, ...]
     voices: tuple[tuple[ItemId, float, float], ...]
     """One a user and item: the item, the rating or its estimate, and that estimate's deviation."""
@@ -125,7 +125,10 @@ def hear(
     said = {event.id: float(value) for event, value, ok in zip(told, read, heard, strict=True) if ok}
     refused = tuple(_refused(event) for event, ok in zip(told, heard, strict=True) if not ok)
     version = f"{RECIPE}-{'-'.join(reader.name for reader in readers)}"
-    voices = _voices(log, said, model, frozenset(s.rated))
+    last = _last_words(log, said, model, frozenset(s.rated))
+    voices = tuple(last.values())
+    # Also of what a reward goes by: who is shown an item ten times, and writes ten times, has one voice.
+    said = {id: value for id, value in said.items() if id in last}
     return Voices(said, refused, voices, model.low, model.high, len(taught), version)
 
 
@@ -134,11 +137,11 @@ def _refused(event: Event) -> Refused:
     return Refused(event.id, event.user, event.item, why or "learned, or nothing to read")
 
 
-def _voices(
+def _last_words(
     log: Sequence[Event], said: Mapping[str, float], model: Sentiment, rated: frozenset[str]
-) -> tuple[tuple[ItemId, float, float], ...]:
-    """The last word of each user on each item: a rating counts as it is, in the range of those learned from."""
-    last: dict[tuple[UserId, ItemId], tuple[ItemId, float, float]] = {}
+) -> dict[str, tuple[ItemId, float, float]]:
+    """By event id, the last word of each user on each item: a rating counts as it is, in the range of those learned from."""
+    last: dict[tuple[UserId, ItemId], tuple[str, tuple[ItemId, float, float]]] = {}
     for event in sorted(log, key=lambda e: (e.at, e.id)):
         if event.kind in rated:
             value, noise = float(np.clip(event.value, model.low, model.high)), 0.0
@@ -146,5 +149,5 @@ def _voices(
             value, noise = said[event.id], model.deviation
         else:
             continue  # refused, or without a text: the word before holds
-        last[event.user, event.item] = (event.item, value, noise)
-    return tuple(last.values())
+        last[event.user, event.item] = (event.id, (event.item, value, noise))
+    return dict(last.values())
