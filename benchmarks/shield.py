@@ -10,9 +10,9 @@ reward; then the supervised network, the candidates and REINFORCE learn, and fre
 item is one that the clean policy shows about as often as its share of the catalogue. ``--puppets`` accounts that were shown
 slates like all others write ``--each`` reviews of it each.
 
-*clean* is the log without them; *honest* has each of them write once what the thing is worth, which says how much a training
-differs from the next for no reason; *shielded* the product as it is; *no voices* counts every review, by its plain mean, clipped;
-*no bounds* takes what the model says as it is. *title* is the other way in: the item's title has the model describe the item as
+*clean* is the log without them; *honest* has each of them write once what the thing is worth, which says how much one training
+differs from the next; *shielded* is the product as it is; *no voices* counts every review, by its plain mean,
+clipped; *no bounds* takes what the model says as it is. *title* is the other way in: the item's title has the model describe the item as
 the one that the clean policy shows most; all bounds are on, and what a model makes of a text is a vector of length one.
 """
 

@@ -21,7 +21,8 @@ _END = r"\s*(?:[.!;:,\"'*`<\])}。-]|$|\n)"
 _TASK = (  # what a reader is told of its own work, in the languages that rules were written for
     r"(?:sentiments?|classif(?:y|ied|ies|ier|ication)|(?:set|the) label (?:is|to)|to output|labell?ed|"
     r"ground truth|language model|automated systems?|antworte|einzustufen|systemhinweis|anweisung\w*|bewertung lautet|"
-    r"réponds|répond toujours|réponse autorisée|message du système|classe cet avis|responde|contesta|respuesta permitida|aviso del sistema|clasifica|"
+    r"réponds|répond toujours|réponse autorisée|message du système|classe cet avis|responde|"
+    r"contesta|respuesta permitida|aviso del sistema|clasifica|"
     r"классифицируй|ответь|отвечает|допустимый ответ|системное сообщение|系统通知|标记为|情感|回答|输出)"
 )
 _BEFORE = r"(?:all|any|every(?:thing)?|previous|prior|earlier|your|above|preceding|initial|system|hidden|given|so far|analysis)"
