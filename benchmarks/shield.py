@@ -11,9 +11,9 @@ item is one that the clean policy shows about as often as its share of the catal
 slates like all others write ``--each`` reviews of it each.
 
 *clean* is the log without them; *honest* has each of them write once what the thing is worth, which says how much one training
-differs from the next; *shielded* is the product as it is; *no voices* counts every review, by its plain mean,
-clipped; *no bounds* takes what the model says as it is. *title* is the other way in: the item's title has the model describe the item as
-the one that the clean policy shows most; all bounds are on, and what a model makes of a text is a vector of length one.
+differs from the next; *shielded* is the product as it is; *no voices* counts every review, by its plain mean, clipped; *no
+bounds* takes what the model says as it is. *title* is the other way in: the item's title has the model describe the item as the
+one that the clean policy shows most; all bounds are on, and what a model makes of a text is a vector of length one.
 """
 
 # ruff: noqa: E402
@@ -173,7 +173,8 @@ def exposure(world: Shop, log: Sequence[Record], voices: Voices | Unbounded, tex
     for record in judged.read(0, 10**9)[0]:
         if isinstance(record[1], Decision):
             np.add.at(count, features.positions(record[1].shown), 1)
-    return count / count.sum()
+    share: F64 = count / count.sum()
+    return share
 
 
 def run(size: Size, seed: int) -> dict[str, float]:
