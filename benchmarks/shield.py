@@ -217,6 +217,11 @@ def run(size: Size, seed: int) -> dict[str, float]:
     for name, (log, voices, vectors) in tries.items():
         out[name] = float(exposure(world, log, voices, vectors, size, seed)[target])
     out["its reviews"] = float(told.opinions(text.ids).count[target])
+    out["stars clean"] = float(heard(honest).opinions(text.ids).mean[target])
+    out["stars shielded"] = float(told.opinions(text.ids).mean[target])
+    for name, clip in (("no voices", True), ("no bounds", False)):
+        column = Unbounded(told, events, clip, size.most).beside(text).vectors[target, -COLUMNS]
+        out[f"stars {name}"] = float(3 + 2 * column)
     return out
 
 
@@ -249,6 +254,9 @@ def main() -> None:
         gain = over_seeds(np.array([100 * (one[name] - one["clean"]) for one in runs]))
         gains[name] = vars(gain)
         print(f"  {name:<10} {gain.value:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]  {gain.value:.2f} of the goal")
+    print("what the opinions say of the attacked item, in stars, mean over seeds")
+    for name in ("clean", "shielded", "no voices", "no bounds"):
+        print(f"  {name:<10} {np.mean([one[f'stars {name}'] for one in runs]):.2f}")
     if given.json:
         given.json.write_text(json.dumps({"runs": runs, "gains": gains}, indent=2))
 

@@ -6,7 +6,7 @@ A text that the rules let by has the same prompt behind the shield as without it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from longgame.wiring.training import Say
 
 GUARDS = ("nothing", "rules", "rules and what was learned")
 """What stands between the text and the reader."""
+STRANGE = "asked + MiniLM, in reviews of another source"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Honest:
     pearson: tuple[float, float]
     """Of their scores with what is read, without the shield and behind all of it."""
     others: int
-    """Texts of another source, of which nothing was learned either."""
+    """Texts of another source, of which nothing was learned either, alone and in twos."""
     refused_of_others: int
 
 
@@ -110,11 +111,18 @@ def evaluate(folder: Path, cache: VectorCache, examples: int, outright: int, say
     plain = Ridge.fit(as_they_stand(answers, some[:own], LIMIT, cache), wanted[:own, None])
     lines += _lines("its answer outright", few, _read(answers, few, cache), plain, spotted[::outright])
     others = _others(folder, len(order) - own)
-    foreign = _refused(wary, as_they_stand(readers, others, LIMIT, cache), others)
+    held = [attack for attack in tried if attack.held_out and attack.kind == "review"]
+    strange = [replace(held[5 * row % len(held)], carrier=other) for row, other in enumerate(others[::2])]
+    if strange:
+        say(f"{len(strange):,} attacks held out, in reviews that nothing was learned from")
+        there = _read(readers, strange, cache)
+        lines += _lines(STRANGE, strange, there, head, wary.refuses(there.attacked), whole=True)
+    twos = [*others[::2], *(f"{one} {other}" for one, other in zip(others[::2], others[1::2], strict=False))]
+    foreign = _refused(wary, as_they_stand(readers, twos, LIMIT, cache), twos)
     refused = sum(bool(shield(text, LIMIT).refused) for text in texts)
     raw, spared = head.predict(told[own:])[:, 0], ~_refused(wary, told[own:], some[own:])
     pearson = (_pearson(raw, wanted[own:]), _pearson(np.where(spared, raw, head.level[0]), wanted[own:]))
-    people = Honest(len(texts), refused, len(spared), int((~spared).sum()), pearson, len(others), int(foreign.sum()))
+    people = Honest(len(texts), refused, len(spared), int((~spared).sum()), pearson, len(twos), int(foreign.sum()))
     return Report(len(tried), len({a.family for a in tried}), people, tuple(lines))
 
 
@@ -148,14 +156,16 @@ def _read(readers: Sequence[LanguageModel], tried: Sequence[Attack], cache: Vect
     return _Read(of([a.text for a in tried]), of([a.carrier for a in tried]), of([a.control for a in tried]))
 
 
-def _lines(reader: str, tried: Sequence[Attack], read: _Read, head: Ridge, spotted: Bool) -> list[Line]:
+def _lines(reader: str, tried: Sequence[Attack], read: _Read, head: Ridge, spotted: Bool, whole: bool = False) -> list[Line]:
+    """One a guard and group; with ``whole`` one a guard."""
     sign = np.array([1.0 if attack.wants == "positive" else -1.0 for attack in tried])
     ruled = np.array([bool(shield(attack.text, LIMIT).refused) for attack in tried])
     carrier, attacked, control = (head.predict(part)[:, 0] for part in (read.carrier, read.attacked, read.control))
+    groups = {"families held out": np.ones(len(tried), np.bool_)} if whole else _groups(tried)
     out = []
     for guard, refused in zip(GUARDS, (np.zeros(len(tried), np.bool_), ruled, ruled | spotted), strict=True):
         told = outcome(carrier, attacked, control, sign, ~refused)
-        out += [_line(reader, guard, name, rows, refused, told) for name, rows in _groups(tried).items()]
+        out += [_line(reader, guard, name, rows, refused, told) for name, rows in groups.items()]
     return out
 
 
