@@ -1,6 +1,6 @@
 """What hostile texts move where the language model obeys every word: exposure of the attacked item, in percentage points.
 
-    python benchmarks/shield.py [--seeds 3] [--users 300] [--days 30] [--items 60] [--puppets 10] [--each 30] [--json FILE]
+    python benchmarks/shield.py [--seeds 3] [--users 400] [--days 40] [--items 60] [--puppets 10] [--each 30] [--json FILE]
 
 The whole of it in the shop whose truth is known: a simple policy makes a log; a third of what is bought is reviewed, every
 third review with a rating; reviews are read by a fake model in the place of the small language model. It reads honest reviews
@@ -230,8 +230,8 @@ def main() -> None:
     parser.add_argument("--data", help="not used: the shop makes its own")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--users", type=int, default=300)
-    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--users", type=int, default=400)
+    parser.add_argument("--days", type=int, default=40)
     parser.add_argument("--items", type=int, default=60)
     parser.add_argument("--puppets", type=int, default=10)
     parser.add_argument("--each", type=int, default=30)
