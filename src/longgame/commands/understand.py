@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longgame.commands.reviews import say_reviews
 from longgame.commands.terminal import progress, say, say_json, settings_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def understand(
     ctx: typer.Context,
     model: Annotated[str | None, typer.Option(help="minilm, e5, words, combined, hashing or remote.")] = None,
-    what: Annotated[str, typer.Option(help="items, or reviews: what people write of them.")] = "items",
+    what: Annotated[str, typer.Option(help="vectors of items, or reviews: what people write of them.")] = "vectors",
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
     budget: Annotated[str | None, typer.Option(help="Read for so long at most, as in 30m; the rest waits.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -33,12 +34,12 @@ def understand(
             seconds = duration(float(budget) if budget.isdigit() else budget).total_seconds()
     except ValueError as wrong:
         raise ConfigError(f"--budget: {wrong}, got {budget!r}") from None
-    if what not in ("items", "reviews"):
-        raise ConfigError(f"--what: must be items or reviews, got {what!r}")
+    if what not in ("vectors", "reviews"):
+        raise ConfigError(f"--what: must be vectors or reviews, got {what!r}")
     if what == "reviews":
         if plan or budget is not None:
             raise ConfigError("--what reviews: has no plan and no budget; it can be stopped, and goes on where it was")
-        _reviews(settings, json)
+        say_reviews(settings, json)
         return
     if plan:
         _say_plan(settings, json)
@@ -62,27 +63,6 @@ def understand(
         say(f"{done.left:,} items are left: the same command goes on")
     if not done.items:
         say("the catalogue is empty: longgame import PATH")
-
-
-def _reviews(settings: Settings, json: bool) -> None:
-    from longgame.wiring.reviews import hear
-    from longgame.wiring.workspace import one_thread, workspace
-
-    one_thread()
-    with workspace(settings) as ws, progress("understand", "reviews", quiet=json) as advance:
-        told = hear(settings, ws.events(), ws.cache, tell=advance)
-    if json:
-        refused = [asdict(one) for one in told.refused]
-        say_json({"rated": told.rated, "read": len(told.said), "voices": len(told.voices), "refused": refused})
-        return
-    say(
-        f"{told.rated:,} rated reviews learned from, {len(told.said):,} without a rating read, {len(told.refused):,} refused; "
-        f"{len(told.voices):,} voices, one a user and item"
-    )
-    for one in told.refused[:10]:
-        say(f"refused {one.event} of {one.user} on {one.item}: {one.why}")
-    if len(told.refused) > 10:
-        say(f"and {len(told.refused) - 10:,} more: --json names them all")
 
 
 def _say_plan(settings: Settings, json: bool) -> None:
