@@ -64,7 +64,7 @@ def test_understanding_keeps_order_and_names_the_recipe(tmp_path):
     assert not with_cache.vectors[1].any()
     assert told == [(4, 4)]
     grown = understand([*items, Item(ItemId("9"), "new")], HashingModel(8))
-    assert grown.version == with_cache.version == "hashing-1-8+item-1"
+    assert grown.version == with_cache.version == "hashing-1-8+item-2"
     np.testing.assert_array_equal(grown.vectors[:4], with_cache.vectors)
 
 

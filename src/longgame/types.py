@@ -246,6 +246,8 @@ class Objective:
     """What a reward a day later is worth now, in [0, 1): 0 is myopic."""
     floor: Mapping[str, float] = field(default_factory=dict)
     """Smallest value at which a kind counts at all: {"rating": 4.0} makes a 3-star rating worth nothing."""
+    by_text: frozenset[str] = frozenset()
+    """Kinds whose value, where there is a text, is what the text says in the unit of ratings, not what was sent with it."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.discount < 1:

@@ -11,6 +11,7 @@ import typer
 from longgame.commands.language import language
 from longgame.commands.ranking import say_ranking
 from longgame.commands.rating import ratings
+from longgame.commands.shield import shield
 from longgame.commands.terminal import At, Share, Split, cut_of, say, say_json, say_table, settings_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command("ratings")(ratings)
 app.command("language")(language)
+app.command("shield")(shield)
 
 K = Annotated[int, typer.Option(min=1, help="Length of the ranking.")]
 Seeds = Annotated[int, typer.Option(min=1, help="Runs of each model with randomness in it; three for a claim.")]

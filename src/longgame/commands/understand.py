@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longgame.commands.reviews import say_reviews
 from longgame.commands.terminal import progress, say, say_json, settings_of
 
 if TYPE_CHECKING:
@@ -18,15 +19,22 @@ KINDS = ("vectors", "tags", "attributes", "descriptions")
 
 def understand(
     ctx: typer.Context,
-    what: Annotated[str, typer.Option(help="By commas: vectors, tags, attributes, descriptions.")] = "vectors",
+    what: Annotated[
+        str, typer.Option(help="By commas: vectors, tags, attributes, descriptions; or reviews, what people write of items.")
+    ] = "vectors",
     model: Annotated[str | None, typer.Option(help="minilm, e5, words, combined, hashing or remote.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
     budget: Annotated[str | None, typer.Option(help="Read for so long at most, as in 30m; the rest waits.")] = None,
     show: Annotated[str | None, typer.Option(help="Say what was read of this item, and from what; read nothing.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read every item's text with the language model. What was read before is not read again."""
+    """Read every item's text, or every review, with the language model. What was read before is not read again."""
     settings = settings_of(ctx, {"language.model": model})
+    if what == "reviews":
+        if plan or budget is not None or show is not None:
+            raise _no_bounds()
+        say_reviews(settings, json)
+        return
     kinds, seconds = _kinds(what), _seconds(budget)
     if show is not None:
         from longgame.wiring.reading_items import show as shown
@@ -46,12 +54,20 @@ def understand(
         say_json(said)
 
 
+def _no_bounds() -> Exception:
+    from longgame.errors import ConfigError
+
+    return ConfigError(
+        "--what reviews: has no plan, no budget and nothing to show; it can be stopped, and goes on where it was"
+    )
+
+
 def _kinds(what: str) -> list[str]:
     from longgame.errors import ConfigError
 
     named = {kind.strip() for kind in what.split(",") if kind.strip()}
     if not named or named - set(KINDS):
-        raise ConfigError(f"--what: must be some of {', '.join(KINDS)} by commas, got {what!r}")
+        raise ConfigError(f"--what: must be some of {', '.join(KINDS)} by commas, or reviews, got {what!r}")
     return [kind for kind in KINDS if kind in named]
 
 

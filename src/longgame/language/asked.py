@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from longgame.language.prompt import clean
 from longgame.language.questions import Question
 from longgame.language.smollm import THOUGHT, WIDTH, SmolLM
 from longgame.protocols import Chooser
@@ -32,6 +32,10 @@ class Answers:
     def __init__(self, model: Chooser, question: Question) -> None:
         self._model, self._question = model, question
 
+    def unshielded(self) -> Answers:
+        """Reads texts as they stand, cleaned alone: to measure what the shield is worth and to learn from attacks."""
+        return Answers(self._model, replace(self._question, shielded=False))
+
     @property
     def name(self) -> str:
         return f"{self._model.name}+{self._question.version}+answers"
@@ -41,20 +45,30 @@ class Answers:
         return len(self._question.answers)
 
     def embed(self, texts: Sequence[str]) -> F32:
-        """(n, width), not of one length. Raises MissingExtra at the first call, if at all."""
-        prompts = [self._question.prompt(*text.split(SEPARATOR)) for text in texts]
-        return self._model.choose(prompts, self._question.options)
+        """(n, width), not of one length; all answers alike for a text that is not heard. Raises MissingExtra, if at all."""
+        out = np.full((len(texts), self.width), -np.log(self.width), np.float32)
+        if heard := [row for row, text in enumerate(texts) if self._question.hears(*text.split(SEPARATOR))]:
+            prompts = [self._question.prompt(*texts[row].split(SEPARATOR)) for row in heard]
+            out[heard] = self._model.choose(prompts, self._question.options)
+        return out
 
 
 class Asked:
     """A ``protocols.LanguageModel`` whose vectors are the states behind the answer to a question.
 
-    A text without a visible character is a row of zeros. Its parts, where the question has several, are joined by
-    ``SEPARATOR``.
+    A text without a visible character, and one that the shield refuses, is a row of zeros. Its parts, where the question has
+    several, are joined by ``SEPARATOR``.
     """
+
+    batch = 128
+    """Texts whose states are kept at once: what a killed run loses at most."""
 
     def __init__(self, model: SmolLM, question: Question, layers: Sequence[int] = THOUGHT) -> None:
         self._model, self._question, self._layers = model, question, tuple(layers)
+
+    def unshielded(self) -> Asked:
+        """Reads texts as they stand, cleaned alone: to measure what the shield is worth and to learn from attacks."""
+        return Asked(self._model, replace(self._question, shielded=False), self._layers)
 
     @property
     def name(self) -> str:
@@ -68,8 +82,7 @@ class Asked:
     def embed(self, texts: Sequence[str]) -> F32:
         """(n, width), unit rows, each layer's part of one length. Raises MissingExtra at the first call, if at all."""
         out = np.zeros((len(texts), len(self._layers), WIDTH), np.float32)
-        told = [row for row, text in enumerate(texts) if clean(text.split(SEPARATOR)[0])]
-        if told:
+        if told := [row for row, text in enumerate(texts) if self._question.hears(*text.split(SEPARATOR))]:
             prompts = [self._question.prompt(*texts[row].split(SEPARATOR)) for row in told]
             out[told] = self._model.states(prompts, self._layers).reshape(len(told), len(self._layers), WIDTH)
         norm = np.linalg.norm(out, axis=2, keepdims=True) * np.sqrt(len(self._layers))

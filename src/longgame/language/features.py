@@ -29,6 +29,8 @@ class Features:
     ids: tuple[ItemId, ...]
     vectors: F32
     """(I, D)"""
+    beside: int = 0
+    """How many of the last numbers are no part of the text: a projection keeps them as they are."""
     index: ItemIndex = field(init=False, repr=False)
     """Item id -> position."""
     _padded: F32 = field(init=False, repr=False)

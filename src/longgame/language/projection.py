@@ -62,15 +62,18 @@ class Projection:
 def reduce(features: Features, width: int = 64, whiten: float = 0.5) -> Projection:
     """The ``width`` directions in which the catalogue varies most, fitted on the items that have a text.
 
+    The last numbers of a vector that are no part of its text (``Features.beside``) come out as they are, behind the others.
     ``whiten`` evens the directions out: 0 keeps their variances, 1 makes all equal. No randomness is in it.
     Directions in which nothing varies come out as columns of zeros.
     """
-    if not 1 <= width <= features.width:
-        raise ConfigError(f"reduce.width: must lie between 1 and the features' {features.width}, got {width}")
+    most, beside = features.width - features.beside, features.beside
+    if not 1 <= width <= most:
+        raise ConfigError(f"reduce.width: must lie between 1 and the features' {most}, got {width}")
     if not 0 <= whiten <= 1:
         raise ConfigError(f"reduce.whiten: must lie in [0, 1], got {whiten}")
-    told = features.vectors[features.vectors.any(axis=1)].astype(np.float64)
-    mean = told.mean(axis=0) if len(told) else np.zeros(features.width)
+    words = features.vectors[:, :most]
+    told = words[words.any(axis=1)].astype(np.float64)
+    mean = told.mean(axis=0) if len(told) else np.zeros(most)
     centred = told - mean
     variances, directions = np.linalg.eigh(centred.T @ centred / max(1, len(told)))
     variances, directions = variances[::-1][:width], directions[:, ::-1][:, :width]
@@ -79,4 +82,6 @@ def reduce(features: Features, width: int = 64, whiten: float = 0.5) -> Projecti
     directions = directions * np.where(directions[largest, np.arange(width)] < 0, -1.0, 1.0)
     kept = variances > NARROW * max(float(variances[0]), 1e-12)
     scale = np.where(kept, np.where(kept, variances, 1.0) ** (-whiten / 2), 0.0)
-    return Projection(mean.astype(np.float32), (directions * scale).astype(np.float32))
+    matrix = np.zeros((features.width, width + beside))
+    matrix[:most, :width], matrix[most:, width:] = directions * scale, np.eye(beside)
+    return Projection(np.append(mean, np.zeros(beside)).astype(np.float32), matrix.astype(np.float32))

@@ -1,7 +1,8 @@
 """Closed questions about a text that a stranger wrote: the prompt, its examples, and the answers there are.
 
-The text is data. It is cleaned (``prompt.clean``: one line, visible characters, bounded), so it can end neither its line nor
-the question, and what comes back is never words: it is how probable each of the answers is, or the state that says so.
+The text is data. It goes through the shield (``language.shield``: one line, visible characters, bounded, nothing where it
+speaks to its reader), so it can end neither its line nor the question, and what comes back is never words: it is how probable
+each of the answers is, or the state that says so.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from longgame.errors import ConfigError
-from longgame.language.prompt import clean
+from longgame.language.shield import RECIPE, Told, clean, shield
 
 LIMIT = 600
 """Characters kept of a text that is asked about."""
@@ -30,6 +31,8 @@ class Question:
     answers: tuple[str, ...]
     shots: tuple[tuple[tuple[str, ...], str], ...]
     """Examples: the parts, and the answer. The model answers after their pattern."""
+    shielded: bool = True
+    """False reads texts as they stand, cleaned alone: to measure what the shield is worth, for nothing else."""
 
     def __post_init__(self) -> None:
         for parts, answer in self.shots:
@@ -41,7 +44,8 @@ class Question:
     @property
     def version(self) -> str:
         """Names the prompt, to the letter."""
-        told = repr((self.instruction, self.fields, self.asked, self.answers, self.shots, LIMIT))
+        shielded = RECIPE if self.shielded else ""
+        told = repr((self.instruction, self.fields, self.asked, self.answers, self.shots, LIMIT, shielded))
         return f"{self.name}-{blake2b(told.encode(), digest_size=4).hexdigest()}"
 
     @property
@@ -56,8 +60,16 @@ class Question:
         told = [self._case(shot, f" {answer}\n\n") for shot, answer in self.shots]
         return (f"{self.instruction}\n\n" if self.instruction else "") + "".join(told) + self._case(parts, "")
 
+    def hears(self, *parts: str) -> bool:
+        """Whether a text of these parts is asked about at all: its first has a visible character, and none is refused."""
+        told = [self._told(part) for part in parts]
+        return bool(told[0].text) and not any(part.refused for part in told)
+
+    def _told(self, part: str) -> Told:
+        return shield(part, LIMIT) if self.shielded else Told(clean(part, LIMIT))
+
     def _case(self, parts: Sequence[str], answer: str) -> str:
-        lines = [f"{name}: {clean(part, LIMIT)}\n" for name, part in zip(self.fields, parts, strict=True)]
+        lines = [f"{name}: {self._told(part).text}\n" for name, part in zip(self.fields, parts, strict=True)]
         return "".join(lines) + f"{self.asked}:{answer}"
 
 

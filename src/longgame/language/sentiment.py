@@ -2,7 +2,8 @@
 
 A shop has both: reviews with a rating to learn from, and texts without. What a small model says when asked outright ranks
 reviews, but draws the line in the wrong place; the states behind its answer hold more than the answer (``smollm``), and a ridge
-regression on them (``ridge``) learns the line from some hundred rated reviews.
+regression on them (``ridge``) learns the line from some hundred rated reviews. Every text goes through the shield; one that it
+refuses says nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import numpy as np
 
 from longgame.errors import ArtefactError, DataError, ShapeError
 from longgame.language.cache import OnProgress, VectorCache, embed_in_batches
-from longgame.language.prompt import clean
 from longgame.language.questions import LIMIT
 from longgame.language.ridge import Ridge
+from longgame.language.shield import shield
+from longgame.language.wary import Wary
 from longgame.protocols import LanguageModel
-from longgame.types import F32, F64, I64
+from longgame.types import F32, F64, I64, Bool
 
 FEWEST = 20
 """Rated reviews that it is learned from, at least."""
@@ -34,6 +36,8 @@ class Sentiment:
     low: float
     high: float
     """The range of the ratings it learned from: it says nothing outside it."""
+    wary: Wary | None = None
+    """What refuses attacks that no rule knows, where it was learned (``wary.learn``)."""
 
     @staticmethod
     def fit(
@@ -63,15 +67,28 @@ class Sentiment:
         return float(self.head.deviation[0])
 
     def read(self, texts: Sequence[str], cache: VectorCache | None = None, on_progress: OnProgress | None = None) -> F64:
-        """(n,) estimated ratings; a text without a visible character has the mean."""
+        """(n,) estimated ratings; a text that is not heard has the mean."""
+        return self.hear(texts, cache, on_progress)[0]
+
+    def hear(
+        self, texts: Sequence[str], cache: VectorCache | None = None, on_progress: OnProgress | None = None
+    ) -> tuple[F64, Bool]:
+        """(n,) estimated ratings, and (n,) which texts were heard: not those without a visible character, nor those refused.
+
+        Whoever counts opinions leaves out what was not heard: no text can buy itself the mean of all.
+        """
         if not len(texts):
-            return np.zeros(0)
-        out = self.head.predict(vectors(self.readers, texts, cache, on_progress))[:, 0]
-        blank = np.array([not clean(text, LIMIT) for text in texts])
-        return np.clip(np.where(blank, self.head.level[0], out), self.low, self.high)
+            return np.zeros(0), np.zeros(0, np.bool_)
+        heard = np.array([bool(shield(text, LIMIT).text) for text in texts])
+        told = vectors(self.readers, texts, cache, on_progress)
+        if self.wary is not None:
+            heard &= ~self.wary.refuses(told)
+        out = self.head.predict(told)[:, 0]
+        return np.clip(np.where(heard, out, self.head.level[0]), self.low, self.high), heard
 
     def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
-        return {**self.head.state_dict(), "range": np.array([self.low, self.high])}
+        wary = {f"wary.{name}": array for name, array in self.wary.state_dict().items()} if self.wary else {}
+        return {**self.head.state_dict(), "range": np.array([self.low, self.high]), **wary}
 
     @staticmethod
     def load(readers: Sequence[LanguageModel], state: Mapping[str, np.ndarray[Any, Any]]) -> Sentiment:
@@ -80,14 +97,15 @@ class Sentiment:
         if "range" not in state:
             raise ArtefactError(f"checkpoint: range must be there, got {', '.join(sorted(state))}")
         low, high = np.array(state["range"], np.float64).tolist()
-        return Sentiment(tuple(readers), head, low, high)
+        wary = {name.removeprefix("wary."): array for name, array in state.items() if name.startswith("wary.")}
+        return Sentiment(tuple(readers), head, low, high, Wary.load(wary) if wary else None)
 
 
 def vectors(
     readers: Sequence[LanguageModel], texts: Sequence[str], cache: VectorCache | None, on_progress: OnProgress | None = None
 ) -> F32:
-    """(n, sum of their widths) what each reader makes of the texts, cleaned and bounded, side by side."""
-    told = [clean(text, LIMIT) for text in texts]
+    """(n, sum of their widths) what each reader makes of the texts behind the shield, side by side; nothing of one refused."""
+    told = [shield(text, LIMIT).text for text in texts]
     parts = [
         embed_in_batches(reader, told, on_progress) if cache is None else cache.embed(reader, told, on_progress)
         for reader in readers

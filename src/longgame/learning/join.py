@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,6 +44,8 @@ class Joined:
     """At most T catalogue positions, oldest first."""
     context: tuple[float, ...]
     versions: Versions
+    said: dict[int, float] | None = None
+    """Slot -> reward by what was written of it: the last word of it counts, and only that."""
 
 
 _Step = tuple[int, str, int]
@@ -55,10 +57,21 @@ class Join:
 
     Feedback that arrives after its decision's window, names a slot that is empty or an item that was not in
     it counts nothing; ``late`` counts what came too late or to no decision, ``mismatched`` what did not fit its slot.
+    ``said`` has what texts say (``Objective.by_text``), by event id, in the unit of ratings; a text that is not in it counts
+    nothing. Whoever writes often of one slot has one voice, the last.
     ``items_written`` counts items that were new or changed: what the catalogue's vectors do not know yet.
     """
 
-    def __init__(self, store: EventStore, index: ItemIndex, objective: Objective, steps: int, after: int = 0) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        index: ItemIndex,
+        objective: Objective,
+        steps: int,
+        after: int = 0,
+        said: Mapping[str, float] | None = None,
+    ) -> None:
+        self._said = said or {}
         self._store, self._index, self._objective, self._steps = store, index, objective, steps
         self._limit = events_read(steps)
         self._start = self._read = after
@@ -135,7 +148,7 @@ class Join:
             elif event.slot is None or not _fits(row, event, event.slot, position):
                 self.mismatched += 1
             else:
-                row.rewards[event.slot] += self._objective.reward(event.kind, event.value)
+                row.rewards[event.slot] += self._reward(row, event, event.slot)
                 row.responses[event.slot] = True
         recent, step = self._loaded(event.user), (at, event.id, position)
         if event.user not in self._cut or step > recent[0]:
@@ -144,6 +157,18 @@ class Join:
             del recent[: -self._limit]
             self._cut.add(event.user)
         return at
+
+    def _reward(self, row: Joined, event: Event, slot: int) -> float:
+        """What the event adds to its slot."""
+        if not event.text or event.kind not in self._objective.by_text:
+            return self._objective.reward(event.kind, event.value)
+        value = self._said.get(event.id)
+        if value is None:
+            return 0.0
+        row.said = row.said or {}
+        before, now = row.said.get(slot, 0.0), self._objective.reward(event.kind, value)
+        row.said[slot] = now
+        return now - before
 
     def _history(self, user: UserId, before: int, cursor: int) -> tuple[int, ...]:
         """Positions of the last T different items in a row, strictly before; what ``state.recent_positions`` gives."""

@@ -7,7 +7,7 @@ same weights to the last bit. Its checkpoint holds the algorithm's arrays and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
@@ -64,9 +64,11 @@ class Learner:
     """Cursor from which the log is learned."""
     loggers: dict[str, tuple[Replay, Policy]] = field(default_factory=dict)
     """Earlier policies that made decisions after that cursor; the live one is always among them."""
+    said: Mapping[str, float] = field(default_factory=dict)
+    """What texts say, by event id (``learning.join``); what is written later counts nothing until it is read."""
 
     def __post_init__(self) -> None:
-        self._join = Join(self.store, self.replay.features.index, self.objective, self.replay.steps, self.after)
+        self._join = Join(self.store, self.replay.features.index, self.objective, self.replay.steps, self.after, self.said)
         self._rows: list[Joined] = []
         self._pending: Iterator[Joined] = iter(())
         self._block: list[Joined] = []

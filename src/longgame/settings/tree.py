@@ -185,10 +185,28 @@ class ObjectiveSection(Section):
     """How long after a decision its feedback counts."""
     discount: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """What a reward a day later is worth now; 0 looks no further than the window."""
+    by_text: Texts = ()
+    """Kinds whose value, where there is a text, is what it says (section reviews): floor and by_value go by that."""
 
     def build(self) -> Objective:
         """The noun that learning and evaluation use."""
-        return Objective(dict(self.rewards), frozenset(self.by_value), self.window, self.discount, dict(self.floor))
+        floor, by_value, by_text = dict(self.floor), frozenset(self.by_value), frozenset(self.by_text)
+        return Objective(dict(self.rewards), by_value, self.window, self.discount, floor, by_text)
+
+
+class ReviewsSection(Section):
+    """What people write of items, read as how much they like them: `longgame understand --what reviews`."""
+
+    features: bool = False
+    """Whether it joins the item vectors: mean, how sure that is, and how many, one voice for each user and item."""
+    reader: Literal["smollm", "items"] = "smollm"
+    """smollm is a small language model (extra `llm`) beside language.model; items is language.model alone, which is faster."""
+    rated: Texts = ("rating",)
+    """Kinds whose value is a rating: those with a text teach what a text without one is worth."""
+    unrated: Texts = ("review",)
+    """Kinds whose text says what they are worth."""
+    learned: Annotated[int, Field(ge=20)] = 2_000
+    """Newest rated reviews that are learned from, at most."""
 
 
 class Retrieval(Section):
@@ -372,6 +390,7 @@ class Settings(Section):
     reading: ReadingSection = ReadingSection()
     remote: RemoteSection = RemoteSection()
     objective: ObjectiveSection = ObjectiveSection()
+    reviews: ReviewsSection = ReviewsSection()
     retrieval: Retrieval = Retrieval()
     models: Models = Models()
     policy: PolicySection = PolicySection()

@@ -90,6 +90,7 @@ class Follower:
             learner_config(self.ws.settings),
             int(live.snapshot.recommender["cursor"]),
             {version: (how, load_policy(*self.ws.registry.get(part))) for version, (how, part) in earlier.items()},
+            self.ws.said(),
         )
 
     def _publish(self, policy: Policy, verdict: Verdict) -> None:

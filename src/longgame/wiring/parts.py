@@ -51,7 +51,7 @@ class Reader:
 
     @staticmethod
     def fit(text: Features, log: Interactions, width: int, config: SequenceConfig, watch: Watch = unwatched) -> Reader:
-        projection = reduce(text, min(width, text.width, max(len(text), 1)))
+        projection = reduce(text, min(width, text.width - text.beside, max(len(text), 1)))
         sequence = SequenceModel(config, watch)
         sequence.fit(log, projection.apply(text.vectors))
         return Reader(text.version, projection, sequence)

@@ -68,7 +68,7 @@ def read(
 
 def of_workspace(ws: Workspace) -> Known:
     """What was imported and served so far."""
-    text = ws.text()
+    text = ws.text(opinions=False)  # what is held out must not be told by its reviews
     items = {item.id: item for item in ws.store.items()}
     log = ws.interactions(text)
     users = {user.id: user for user in ws.store.users()}

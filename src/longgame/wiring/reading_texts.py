@@ -15,8 +15,8 @@ from longgame.evaluation.language import Reading, classes, scores
 from longgame.language import MiniLM, VectorCache, WordVectors
 from longgame.language.adapter import Adapted, Adapter
 from longgame.language.asked import SEPARATOR, Answers, Asked, shares
-from longgame.language.prompt import clean
 from longgame.language.questions import ASPECT, ASPECT_BRIEF, LIMIT, SENTIMENT, SENTIMENT_BRIEF, Question
+from longgame.language.shield import shield
 from longgame.language.smollm import WEIGHTS, SmolLM
 from longgame.protocols import LanguageModel
 from longgame.types import F32, F64
@@ -118,13 +118,16 @@ def _aspects(title: str, train: Aspects, test: Aspects, cache: VectorCache, mode
     rates = dict[str, float]()
     own, other, adapted = {}, {}, dict[str, F64]()
     if extra is not None:
-        told = [[clean(part, LIMIT) for part in (a, text, a)] for text, a in zip(test.texts, test.aspects, strict=True)]
+        told = [[shield(part, LIMIT).text for part in (a, text, a)] for text, a in zip(test.texts, test.aspects, strict=True)]
         asked = Answers(extra.model, extra.question)
         odds = _read(extra.title, (asked,), [SEPARATOR.join(parts) for parts in told], cache, rates, cleaned=True)
         adapted[extra.title] = shares(odds)
     for name, reader, form in (("asked", Asked(model, ASPECT), f"{{}}{SEPARATOR}{{}}"), ("MiniLM", MiniLM(), "{1}: {0}")):
         sides = [
-            [form.format(clean(text, LIMIT), clean(aspect, LIMIT)) for text, aspect in zip(s.texts, s.aspects, strict=True)]
+            [
+                form.format(shield(text, LIMIT).text, shield(aspect, LIMIT).text)
+                for text, aspect in zip(s.texts, s.aspects, strict=True)
+            ]
             for s in (train, test)
         ]
         own[name] = cache.embed(reader, sides[0])
@@ -150,7 +153,7 @@ def _read(
     cleaned: bool = False,
 ) -> F32:
     """Their vectors side by side; where all of them were read now and none came from the cache, the rate is kept."""
-    told = texts if cleaned else [clean(text, LIMIT) for text in texts]
+    told = texts if cleaned else [shield(text, LIMIT).text for text in texts]
     begun = time.perf_counter()
     parts = [_counted(reader, told, cache) for reader in readers]
     if not any(held for _, held in parts):

@@ -133,7 +133,7 @@ def _same_context(log: Trajectories, width: int) -> None:
 def join(ws: Workspace, features: Features) -> tuple[Trajectories, int]:
     """Every logged decision with what came of it, and the cursor behind the last one that is closed."""
     objective = ws.settings.objective.build()
-    follower = Join(ws.store, features.index, objective, ws.settings.policy.steps)
+    follower = Join(ws.store, features.index, objective, ws.settings.policy.steps, said=ws.said())
     return trajectories(list(follower.rows()), objective), follower.cursor
 
 

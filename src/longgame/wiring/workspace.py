@@ -28,6 +28,7 @@ from longgame.types import Event, Item
 from longgame.wiring.knowledge import book_of, joined, ruled
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
+from longgame.wiring.reviews import Voices, hear
 
 _EVENTS = 500_000
 """Newest events that tell what is usual, at most."""
@@ -82,9 +83,21 @@ class Workspace:
     registry: Registry
     cache: VectorCache
 
-    def text(self, on_progress: OnProgress | None = None) -> Features:
-        """Text vectors of every item in the log, a graph's beside them where it is used. What was read is not read again."""
-        return joined(self.settings, understand(self.store.items(), language_model(self.settings), self.cache, on_progress))
+    def text(self, on_progress: OnProgress | None = None, opinions: bool = True) -> Features:
+        """Text vectors of every item in the log, a graph's and what reviews say beside them where the settings want that.
+
+        What was read before is not read again.
+        """
+        told = joined(self.settings, understand(self.store.items(), language_model(self.settings), self.cache, on_progress))
+        return self.voices().beside(told) if opinions and self.settings.reviews.features else told
+
+    def voices(self) -> Voices:
+        """What the log's reviews say. Raises DataError where there is nothing to learn it from."""
+        return hear(self.settings, self.events(), self.cache)
+
+    def said(self) -> Mapping[str, float]:
+        """What texts are worth, by event id; empty where the objective does not go by them."""
+        return self.voices().said if self.settings.objective.by_text else {}
 
     def events(self, chunk: int = 10_000) -> Iterator[Event]:
         """Every event of the log, feedback included, in commit order."""
