@@ -19,9 +19,7 @@ KINDS = ("vectors", "tags", "attributes", "descriptions")
 
 def understand(
     ctx: typer.Context,
-    what: Annotated[
-        str, typer.Option(help="By commas: vectors, tags, attributes, descriptions; or reviews, what people write of items.")
-    ] = "vectors",
+    what: Annotated[str, typer.Option(help="By commas: vectors, tags, attributes, descriptions; or reviews.")] = "vectors",
     model: Annotated[str | None, typer.Option(help="minilm, e5, words, combined, hashing or remote.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
     budget: Annotated[str | None, typer.Option(help="Read for so long at most, as in 30m; the rest waits.")] = None,
@@ -57,9 +55,7 @@ def understand(
 def _no_bounds() -> Exception:
     from longgame.errors import ConfigError
 
-    return ConfigError(
-        "--what reviews: has no plan, no budget and nothing to show; it can be stopped, and goes on where it was"
-    )
+    return ConfigError("--what reviews: has no plan, no budget and nothing to show; stopped, it goes on where it was")
 
 
 def _kinds(what: str) -> list[str]:
