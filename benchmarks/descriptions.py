@@ -83,7 +83,8 @@ def main() -> None:
         final = [judged(one, facts_) for one, facts_ in zip(written, told, strict=True)]
         valid = sum(not list(Draft202012Validator(SCHEMA).iter_errors(one)) for one in written)
         passed = sum(one.by == "model" for one in final)
-        wrong = sum(bool(unsaid(str(one["description"]), source(k))) for one, k in zip(written, told, strict=True))
+        beside = [(str(one["description"]), source(k)) for one, k in zip(written, told, strict=True) if one is not None]
+        wrong = sum(bool(unsaid(own, said)) for own, said in beside)
         same = sum(bool(template(k).text) for k in told)
         share = binomtest(passed, len(told)).proportion_ci(method="wilson")
         report[name] = {

@@ -220,6 +220,35 @@ def test_a_graph_that_tells_what_users_did_is_kept_without_it_and_never_trained_
     without_leaks(on, store)
 
 
+def test_a_graph_that_tells_the_test_events_is_no_part_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LONGGAME_LANGUAGE__MODEL", "hashing")
+    rows = [f"u{u},i{(u + step) % 9},{1_700_000_000 + 600 * step + u}" for u in range(30) for step in range(4)]
+    Path("shop.csv").write_text("\n".join(["user,item,timestamp", *rows]))
+    Path("facts.tsv").write_text("\n".join(f"u{u}\trated\ti{(u + 3) % 9}" for u in range(30)))
+    run = CliRunner()
+    assert run.invoke(app, ["knowledge", "facts.tsv"]).exit_code == 0  # nothing of it is an event yet
+    assert run.invoke(app, ["import", "shop.csv"]).exit_code == 0
+    monkeypatch.setenv("LONGGAME_KNOWLEDGE__USE", "true")
+    told = run.invoke(app, ["evaluate", "ranking", "--models", "content", "--k", "3"])
+    assert told.exit_code == 2 and "must not say what users did" in told.stderr
+
+
+def test_an_import_leaves_a_graph_that_was_read_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("shop", "other"):
+        Path(folder).mkdir()
+        (Path(folder) / "shop.kg").write_text("head_id:token\trelation_id:token\ttail_id:token\na\tby\tx\nb\tby\tx\n")
+        (Path(folder) / "shop.link").write_text("item_id:token\tentity_id:token\n1\ta\n2\tb\n")
+    Path("shop/shop.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\nu\t1\t1700000000\nu\t2\t1700000001\n")
+    run = CliRunner()
+    assert run.invoke(app, ["knowledge", "other"]).exit_code == 0
+    kept_before = graph_path(load_settings(None, {}, {}).settings).read_bytes()
+    told = run.invoke(app, ["import", "shop"])
+    assert told.exit_code == 0 and "a graph from other is kept and stays" in told.stdout, told.output
+    assert graph_path(load_settings(None, {}, {}).settings).read_bytes() == kept_before
+
+
 def test_from_files_to_a_recommender_that_knows_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commands that people type: import keeps the facts, knowledge says what there is, training reads them."""
     monkeypatch.chdir(tmp_path)
@@ -256,3 +285,17 @@ def test_the_published_links_of_movielens_100k_are_doubted() -> None:
     held = {ItemId(row[0]): {"genres": tuple(row[3].split())} for row in cells}
     found = agreement(embed(graph, VectorConfig(16)), held)
     assert found is not None and found.p > 0.01, found
+
+
+def test_two_items_of_one_entity_both_have_its_facts_and_are_both_seen_to_leak() -> None:
+    text = Graph(
+        ("E", "M", "U"),
+        ("genre", "rated"),
+        np.array([[0, 0, 1], [2, 1, 0]]),
+        (ItemId("first edition"), ItemId("second edition")),
+        np.array([0, 0]),
+    )
+    said = text.facts([ItemId("first edition"), ItemId("second edition")])
+    assert said[ItemId("first edition")]["genre"] == said[ItemId("second edition")]["genre"] == ("M",)
+    for edition in ("first edition", "second edition"):
+        assert text.leaks([("U", ItemId(edition))]) == ("rated",)

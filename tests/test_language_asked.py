@@ -204,7 +204,7 @@ def test_what_is_written_is_valid_and_the_same_whoever_is_beside_it(smol: SmolLM
     ]
     found = writer.generate(prompts, CARD)
     assert len(found) == 4 and not [wrong for one in found for wrong in Draft202012Validator(CARD).iter_errors(one)]
-    assert found[0]["year"] == 1996 and found[3]["year"] == 1980
+    assert [one and one["year"] for one in (found[0], found[3])] == [1996, 1980]
     assert writer.generate(prompts[:1], CARD) == found[:1]
     assert smol.ledger.calls == before + 5 and smol.ledger.tokens > 0 and smol.ledger.seconds > 0
     assert writer.generate([], CARD) == []

@@ -96,7 +96,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         s, path = self.server, self.path
-        if path.startswith("/v1/batches?"):
+        if path.startswith("/v1/batches?") and s.mumbles:
+            self.say(["no list of batches"])
+        elif path.startswith("/v1/batches?"):
             self.say({"object": "list", "data": [{k: v for k, v in b.items() if k != "lines"} for b in s.batches]})
         elif path.startswith("/v1/files/"):
             self.say(s.files[path.split("/")[3]])
@@ -120,7 +122,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.batches: list[dict[str, Any]] = []
-        self.patience, self.loses_replies, self.ends = 2, 0, "completed"
+        self.patience, self.loses_replies, self.ends, self.mumbles = 2, 0, "completed", False
         self.fails: set[str] = set()
         """What a request must hold to be answered with an error."""
 
@@ -284,6 +286,21 @@ def killed(*args: Any) -> Any:
 def test_a_reply_that_was_lost_does_not_make_a_second_batch(server: Server, tmp_path: Path):
     server.loses_replies = 1
     np.testing.assert_allclose(remote(batches(server, tmp_path)).embed(["a"]), right(["a"]), rtol=1e-6)
+    assert len(server.batches) == 1
+
+
+def test_a_listing_that_is_none_does_not_say_that_there_is_no_batch(server: Server, tmp_path: Path):
+    server.loses_replies, server.mumbles = 1, True
+    with pytest.raises(RemoteError, match="list of batches"):
+        remote(batches(server, tmp_path)).embed(["a"])
+    server.mumbles = False
+    np.testing.assert_allclose(remote(batches(server, tmp_path)).embed(["a"]), right(["a"]), rtol=1e-6)
+    assert len(server.batches) == 1, "found again, not paid for twice"
+
+
+def test_a_catalogue_goes_in_one_batch_whatever_is_synced_at_a_time(server: Server, tmp_path: Path):
+    texts = [f"text {n}" for n in range(700)]
+    VectorCache(tmp_path / "vectors").embed(remote(batches(server, tmp_path)), texts)
     assert len(server.batches) == 1
 
 

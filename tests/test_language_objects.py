@@ -37,7 +37,7 @@ PROMPTS = ["one", "two\nlines", "three", "four \u2603", "three", "fiver", "sixth
 def test_what_was_written_is_never_written_again(tmp_path: Path):
     first, seen = Scribe(), []
     told = ObjectCache(tmp_path, first, {}).generate(PROMPTS, lambda done, total: seen.append((done, total)))
-    assert [one["text"] for one in told] == PROMPTS and first.asked == 6, "a prompt that comes twice is asked once"
+    assert [one and one["text"] for one in told] == PROMPTS and first.asked == 6, "a prompt that comes twice is asked once"
     assert seen[0] == (0, 7) and seen[-1] == (7, 7)
     again = Scribe()
     assert ObjectCache(tmp_path, again, {}).generate(PROMPTS) == told and again.asked == 0

@@ -172,7 +172,7 @@ def test_attributes_are_found_with_where_they_stand():
         assert span is not None and item.text[span.start : span.start + len(span.words)] == span.words
     assert [
         one.evidence.part for one in attributes_of(Item(ItemId("2"), "", {"release_year": 1971.0}), asked) if one.evidence
-    ] == ["year"]
+    ] == ["release_year"]
     assert not list(attributes_of(Item(ItemId("3"), "a 2000 watt dryer", {}), asked))
     counted = options_of(asked[-1], [item], ())
     assert [tag.count for tag in counted.tags] == [0, 1]

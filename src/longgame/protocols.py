@@ -51,8 +51,10 @@ class Writer(Protocol):
     def name(self) -> str:
         """Names the model and everything that changes what it writes."""
 
-    def generate(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    def generate(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> Sequence[Mapping[str, Any] | None]:
         """For each prompt an object that is valid against the JSON schema, whose type is ``object``; the same for the same.
+
+        None where the model did not come to an end of one: the others are not lost for it.
 
         Strings and lists must be bounded by the schema (``maxLength``, ``maxItems``): a small model may else never end. Raises
         ConfigError for a schema that is not, or that cannot be followed.

@@ -66,7 +66,7 @@ def import_(
             known = frozenset(item.id for item in store.items())
             source = open_source(path, form, Options(**said, known_items=known))
             report, log = _write(store, source, sum(report.records.values()), json)
-            found = _keep(settings, store, graph, path) if graph is not None else None
+            found = _keep(settings, store, graph, path, json) if graph is not None else None
         finally:
             store.close()
     if json:
@@ -82,10 +82,15 @@ def import_(
         say(line)
 
 
-def _keep(settings: Settings, store: EventStore, graph: Graph, path: Path) -> Told:
-    from longgame.wiring.knowledge import keep_graph
+def _keep(settings: Settings, store: EventStore, graph: Graph, path: Path, quiet: bool) -> Told | None:
+    """Keeps the graph that lies in the folder, but not in the place of one that was said to be read from elsewhere."""
+    from longgame.wiring.knowledge import keep_graph, source_of
     from longgame.wiring.workspace import one_thread
 
+    if (other := source_of(settings)) not in (None, str(path)):
+        if not quiet:
+            say(f"knowledge: a graph from {other} is kept and stays; `longgame knowledge {path}` takes the one in this folder")
+        return None
     one_thread()
     return keep_graph(settings, store, graph, str(path))
 

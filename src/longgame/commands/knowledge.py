@@ -36,7 +36,8 @@ def knowledge(
     one_thread()
     store = open_store(settings.store.url)
     try:
-        found = keep_graph(settings, store, graph, str(path)) if path is not None else told(settings, store, graph)
+        source = f"{path} with {links}" if links is not None else str(path)
+        found = keep_graph(settings, store, graph, source) if path is not None else told(settings, store, graph)
     finally:
         store.close()
     if json:

@@ -69,7 +69,7 @@ def _kinds(what: str) -> list[str]:
 
 def _seconds(budget: str | None) -> float | None:
     from longgame.errors import ConfigError
-    from longgame.settings.tree import duration
+    from longgame.settings import duration
 
     try:
         return None if budget is None else duration(float(budget) if budget.isdigit() else budget).total_seconds()
@@ -163,9 +163,11 @@ def _say_item(told: dict[str, Any], json: bool) -> None:
     if json:
         say_json(told)
         return
-    say(f"{told['item']}: {told['text']}")
+    from longgame.language.prompt import clean
+
+    say(clean(f"{told['item']}: {told['text']}"))  # a seller's text must not steer the terminal
     for name, value in told["own"].items():
-        say(f"  {name}: {', '.join(value) if isinstance(value, tuple) else value}")
+        say(clean(f"{name}: {', '.join(value) if isinstance(value, tuple) else value}"))
     for what in ("tags", "attributes"):
         if what in told:
             say(f"{what} by {told[what]['version']}")

@@ -14,6 +14,8 @@ _DECIDES = (
     "retrieval/exact.py",
     "language/features.py",
     "language/projection.py",
+    "language/ridge.py",
+    "spectral.py",
     "networks.py",
     "precision.py",
     "arrays.py",

@@ -110,31 +110,38 @@ class Graph:
         A relation leaks where one fact in twenty or more is an event, in either direction: by chance it is the density of
         the log at most, and only where users and entities have names in common.
         """
-        item_of = {int(entity): item for item, entity in zip(self.items, self.entity, strict=True)}
+        items_of = self._items_of(self.items)
         did = set(pairs)
         hits = np.zeros(len(self.relations), np.int64)
         for head, relation, tail in self.triples.tolist():
             for one, other in ((head, tail), (tail, head)):
-                if other in item_of and (self.entities[one], item_of[other]) in did:
+                if any((self.entities[one], item) in did for item in items_of.get(other, ())):
                     hits[relation] += 1
                     break
         count = np.bincount(self.triples[:, 1], minlength=len(self.relations))
         found: Bool = (hits > 0) & (hits >= LEAK * count)
         return tuple(self.relations[row] for row in np.flatnonzero(found).tolist())
 
+    def _items_of(self, ids: Sequence[ItemId]) -> dict[int, list[ItemId]]:
+        """Entity -> the items that it is, of those asked for: editions of one thing share an entity."""
+        wanted = set(ids)
+        out: dict[int, list[ItemId]] = {}
+        for item, entity in zip(self.items, self.entity.tolist(), strict=True):
+            if item in wanted:
+                out.setdefault(entity, []).append(item)
+        return out
+
     def facts(self, ids: Sequence[ItemId]) -> dict[ItemId, dict[str, tuple[str, ...]]]:
         """Relation -> what is said of each item by it, items by their id and other entities by their name.
 
         Facts whose tail is the item are under the relation's name with ``~`` before it.
         """
-        wanted = set(ids)
-        item_of = {int(entity): item for item, entity in zip(self.items, self.entity, strict=True) if item in wanted}
+        items_of = self._items_of(ids)
         out: dict[ItemId, dict[str, list[str]]] = {}
         for head, relation, tail in self.triples.tolist():
             for one, other, name in ((head, tail, self.relations[relation]), (tail, head, f"~{self.relations[relation]}")):
-                if one in item_of:
-                    told = item_of.get(other) or self.entities[other]
-                    out.setdefault(item_of[one], {}).setdefault(name, []).append(told)
+                for item in items_of.get(one, ()):
+                    out.setdefault(item, {}).setdefault(name, []).extend(items_of.get(other) or [self.entities[other]])
         return {item: {name: tuple(values) for name, values in held.items()} for item, held in out.items()}
 
 

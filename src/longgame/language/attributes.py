@@ -101,14 +101,15 @@ def found(item: Item, asked: Sequence[Wanted]) -> Iterator[Found]:
             if first is not None:
                 yield Found(one.name, one.options[first], 1.0, said[first])
             continue
-        held = next(
-            (v for k, v in sorted(item.attributes.items()) if one.type in k.lower() and isinstance(v, float | int | str)), None
+        key, held = next(
+            ((k, v) for k, v in sorted(item.attributes.items()) if one.type in k.lower() and isinstance(v, float | int | str)),
+            ("", None),
         )
         if (
             held
             and not isinstance(held, bool)
             and (match := PATTERNS[one.type].search(f"{held:g}" if not isinstance(held, str) else held))
         ):
-            yield Found(one.name, match[0], 1.0, Span(one.type, match[0]))
+            yield Found(one.name, match[0], 1.0, Span(key, match[0]))
         elif match := PATTERNS[one.type].search(text):
             yield Found(one.name, match[0], 1.0, Span("text", match[0], match.start()))

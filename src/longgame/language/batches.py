@@ -161,10 +161,17 @@ class Batches:
         return _id(made)
 
     async def _found(self, client: AsyncOpenAI, note: Note) -> str | None:
-        """The batch that carries the note's name, among the newest hundred."""
-        listed = await self._line.tried(lambda: client.get("/batches?limit=100", cast_to=object))
-        batches = listed.get("data") if isinstance(listed, Mapping) else None
-        for batch in batches if isinstance(batches, list) else ():
+        """The batch that carries the note's name, among the newest hundred. Raises RemoteError where they cannot be told."""
+
+        async def newest() -> list[Any]:
+            listed = await client.get("/batches?limit=100", cast_to=object)
+            batches = listed.get("data") if isinstance(listed, Mapping) else None
+            if not isinstance(batches, list):  # nothing is known then, above all not that there is no batch
+                raise Passing("the list of batches is none")
+            return batches
+
+        listed = await self._line.tried(newest)
+        for batch in listed if isinstance(listed, list) else ():
             told = batch.get("metadata") if isinstance(batch, Mapping) else None
             if isinstance(told, Mapping) and told.get(_TAG) == note.name:
                 return str(batch["id"])

@@ -52,7 +52,7 @@ class VectorCache:
         holds vectors of another width or another process is writing vectors of this model.
         """
         shelf = self._shelf(model)
-        batch = batch or min(BATCH, getattr(model, "batch", BATCH))  # a model may say what is dear enough to keep at once
+        batch = batch or int(getattr(model, "batch", BATCH))  # a model may say what is dear enough to keep at once
         tell = on_progress or (lambda done, total: None)
         keys = [_key(text) for text in texts]
         shelf.refresh()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -144,8 +144,10 @@ def version(writer: str, head: str) -> str:
     return f"{RECIPE}-{told}+{writer}"
 
 
-def judged(written: Mapping[str, Any], known: Sequence[Fact], avoid: Sequence[str] = ()) -> Description:
+def judged(written: Mapping[str, Any] | None, known: Sequence[Fact], avoid: Sequence[str] = ()) -> Description:
     """The model's words where they say no more than the facts, the template where they do, with the reasons."""
+    if written is None:
+        return replace(template(known), troubles=("was not ended",))
     text, told = " ".join(str(written["description"]).split()), source(known)
     wrong = troubles(text, told, avoid=avoid)
     values = {value.lower(): value for fact in _own(known) if fact.name != "name" for value in fact.values}

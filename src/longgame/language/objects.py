@@ -36,8 +36,8 @@ class ObjectCache:
         self._writer, self._schema = writer, schema
         self._recipe = {"format": 1, "writer": writer.name, "schema": schema}
 
-    def generate(self, prompts: Sequence[str], on_progress: OnProgress | None = None) -> list[Mapping[str, Any]]:
-        """An object for each prompt; the writer is asked for what no run has asked before, each prompt once.
+    def generate(self, prompts: Sequence[str], on_progress: OnProgress | None = None) -> list[Mapping[str, Any] | None]:
+        """An object for each prompt, None where the writer came to none; what no run asked before is asked, each once.
 
         ``on_progress(done, total)`` counts prompts whose object is safe. Raises ArtefactError while another process writes.
         """
@@ -66,7 +66,7 @@ class ObjectCache:
         held = self._held()
         return [text for text in dict.fromkeys(prompts) if _key(text) not in held]
 
-    def _held(self) -> dict[str, Mapping[str, Any]]:
+    def _held(self) -> dict[str, Mapping[str, Any] | None]:
         try:
             recipe = json.loads((self._home / "recipe.json").read_text("utf-8"))
         except FileNotFoundError:
@@ -87,7 +87,7 @@ class ObjectCache:
             if whole != len(raw):
                 os.truncate(self._path, whole)
 
-    def _append(self, found: Mapping[str, Mapping[str, Any]]) -> None:
+    def _append(self, found: Mapping[str, Mapping[str, Any] | None]) -> None:
         fresh = not self._path.exists()
         with self._path.open("ab") as file:
             for key, one in found.items():
@@ -99,7 +99,7 @@ class ObjectCache:
             sync_folder(self._home)
 
 
-def _parsed(line: bytes) -> tuple[str, Mapping[str, Any]] | None:
+def _parsed(line: bytes) -> tuple[str, Mapping[str, Any] | None] | None:
     told, _, check = line.rpartition(b"\t")
     if f"{crc32(told):08x}".encode() != check:
         return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 TOKENS = 400
-"""Of an object, at most: a schema that lets one grow beyond is refused."""
+"""Of an object, at most."""
 BATCH = 16
 """Prompts that are written for together."""
 _FEATURE = "writing by a schema"
@@ -49,10 +49,10 @@ class SmolLMWriter:
     def ledger(self) -> Any:
         return self._model.ledger
 
-    def generate(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """For each prompt the likeliest object of the schema, token by token.
+    def generate(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any] | None]:
+        """For each prompt the likeliest object of the schema, token by token; None where it was not ended within ``TOKENS``.
 
-        Raises ConfigError for a schema that is none, is not of an object, or lets one grow beyond ``TOKENS``; MissingExtra.
+        Raises ConfigError for a schema that is none, or is not of an object; MissingExtra.
         """
         grammar = self._grammar(schema)
         out: list[Mapping[str, Any] | None] = [None] * len(prompts)
@@ -62,18 +62,16 @@ class SmolLMWriter:
             rows = order[first : first + BATCH]
             for row, text in zip(rows, self._write([tokens[row] for row in rows], grammar), strict=True):
                 out[row] = self._object(text, schema)
-        return [found for found in out if found is not None]
+        return out
 
-    def _object(self, text: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Believed by nobody: parsed and held against the schema by another library than the one that wrote it."""
+    def _object(self, text: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What was ended is believed by nobody: parsed, and held against the schema by another library than wrote it."""
         from jsonschema import Draft202012Validator
 
         try:
             found = json.loads(text)
         except ValueError:
-            raise ConfigError(
-                f"generate: an object was not ended within {TOKENS} tokens; bound its strings and lists"
-            ) from None
+            return None
         wrong = next(iter(Draft202012Validator(schema).iter_errors(found)), None)
         if wrong is not None:
             raise ConfigError(f"generate: the schema cannot be followed to the letter: {wrong.message[:200]}")

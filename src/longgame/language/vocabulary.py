@@ -273,6 +273,7 @@ def _parts(form: str, length: int) -> list[str]:
 
 
 def item_key(item: Item) -> str:
-    """Names an item's contents, whatever its id."""
-    told = json.dumps([item.text, sorted((k, v) for k, v in item.attributes.items())], default=str)
+    """Names what an item says in words, whatever its id: a price or a stock that moves makes it no other item."""
+    words = sorted((k, v) for k, v in item.attributes.items() if v is True or isinstance(v, str | tuple))
+    told = json.dumps([item.text, words], default=str)
     return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from longgame.settings.load import FILE, Loaded, load_settings
 from longgame.settings.show import as_toml, reference
-from longgame.settings.tree import SOURCES, Section, Settings, duration, duration_text
+from longgame.settings.spans import duration, duration_text
+from longgame.settings.tree import SOURCES, Section, Settings
 
 __all__ = [
     "FILE",

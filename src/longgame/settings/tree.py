@@ -6,57 +6,20 @@ in is ``load``'s work, how they are shown ``show``'s.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from longgame.knowledge.rules import texts
 from longgame.models import MODELS
 from longgame.precision import Precision
+from longgame.settings.spans import Duration
 from longgame.types import Objective
 
 SOURCES = (*MODELS, "near", "fresh")
 """Where candidates can come from: fitted models, vectors near the history, items nobody has met."""
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def duration(value: object) -> timedelta:
-    """ "30m", "12h", "1h30m", "7d" or a number of seconds; ValueError for anything else.
-
-    >>> duration("1h30m")
-    datetime.timedelta(seconds=5400)
-    """
-    if isinstance(value, timedelta):
-        return value
-    try:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return timedelta(seconds=value)
-        if isinstance(value, str) and re.fullmatch(r"(\d+[smhd])+", value):
-            return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhd])", value)))
-    except (OverflowError, ValueError):
-        pass
-    raise ValueError('must be a number of seconds or text such as "30m", "12h" or "7d"')
-
-
-def duration_text(span: timedelta) -> str:
-    """The shortest text that :func:`duration` reads back.
-
-    >>> duration_text(timedelta(minutes=90))
-    '90m'
-    """
-    seconds = span.total_seconds()
-    unit = next((u for u in "dhm" if seconds % _UNITS[u] == 0 and seconds), "s")
-    return f"{seconds / _UNITS[unit]:g}{unit}"
-
-
-def _positive(span: timedelta) -> timedelta:
-    if span <= timedelta(0):
-        raise ValueError("must be longer than nothing")
-    return span
 
 
 def _shares(shares: Mapping[str, float]) -> Mapping[str, float]:
@@ -70,7 +33,6 @@ def _shares(shares: Mapping[str, float]) -> Mapping[str, float]:
     return shares
 
 
-Duration = Annotated[timedelta, BeforeValidator(duration), AfterValidator(_positive)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Rules = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(texts)]
 Share = Annotated[float, Field(ge=0, le=1)]

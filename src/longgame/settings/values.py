@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from longgame.settings.tree import duration_text
+from longgame.settings.spans import duration_text
 
 
 def toml_value(value: Any) -> str:

@@ -60,6 +60,12 @@ def graph_of(settings: Settings) -> Graph | None:
     return kept(graph_path(settings))
 
 
+def source_of(settings: Settings) -> str | None:
+    """Where the graph that is kept came from; None where there is none."""
+    path = graph_path(settings)
+    return str(load(path)[1].get("source", "")) if path.exists() else None
+
+
 def keep_graph(settings: Settings, store: EventStore, graph: Graph, source: str) -> Told:
     """Keep ``graph`` in the place of the one that was, without what it says of users' deeds."""
     leaks = graph.leaks(pairs(store))

@@ -16,6 +16,7 @@ from longgame.errors import DataError
 from longgame.language import HashingModel, MiniLM, VectorCache, WordVectors, understand
 from longgame.protocols import LanguageModel
 from longgame.types import F32, Attribute, Event, Item, User, UserId
+from longgame.wiring.knowledge import without_leaks
 from longgame.wiring.training import Say
 from longgame.wiring.workspace import Workspace
 
@@ -67,7 +68,8 @@ def read(
 
 
 def of_workspace(ws: Workspace) -> Known:
-    """What was imported and served so far."""
+    """What was imported and served so far. Raises ConfigError where a graph that is used says what users did."""
+    without_leaks(ws.settings, ws.store)
     text = ws.text(opinions=False)  # what is held out must not be told by its reviews
     items = {item.id: item for item in ws.store.items()}
     log = ws.interactions(text)

@@ -9,6 +9,7 @@ import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -121,12 +122,14 @@ class Reader:
         size = self._settings.reading.tags
         if path.exists():
             kept = _json(path)
-            old = Vocabulary.from_json(kept)
-            if kept.get("size") == size and old.other(self.items) <= _CHANGED:
-                return old
+            with suppress(ArtefactError):  # of another recipe: made again below
+                old = Vocabulary.from_json(kept)
+                same = kept.get("size") == size and kept.get("encoder") == self._encoder.name
+                if same and old.other(self.items) <= _CHANGED:
+                    return old
         vectors = self._cache.embed(self._encoder, [describe(item) for item in self.items])
         new = find(self.items, self._encoder, vectors, size)
-        write_whole(path, json.dumps({**new.to_json(), "size": size}).encode())
+        write_whole(path, json.dumps({**new.to_json(), "size": size, "encoder": self._encoder.name}).encode())
         return new
 
     @cached_property
@@ -261,7 +264,8 @@ class Reader:
             close = vectors[rows] @ vectors.T
             close[np.arange(len(rows)), rows] = -np.inf
             best = np.argsort(-close, axis=1, kind="stable")[:, :_NEAR]
-            out.update({row: [self.items[n].text for n in near] for row, near in zip(rows, best.tolist(), strict=True)})
+            for place, (row, near) in enumerate(zip(rows, best.tolist(), strict=True)):
+                out[row] = [self.items[n].text for n in near if close[place, n] > 0]  # not itself, nor what is like nothing
         return out
 
     def _prompts(self) -> tuple[str, list[str]]:

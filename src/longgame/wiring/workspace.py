@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,12 @@ def one_thread() -> None:
 
     The one place where it is set.
     """
-    import torch
     from threadpoolctl import threadpool_limits
 
-    torch.set_num_threads(1)
+    if find_spec("torch") is not None:  # what needs no network runs without it
+        import torch
+
+        torch.set_num_threads(1)
     threadpool_limits(1)
 
 
