@@ -30,7 +30,7 @@ import os
 for _name in (
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",
-):  # before numpy loads: one busy neighbour makes two threads of a small product far slower than one
+):  # before numpy loads: beside a busy neighbour two threads are slower than one
     os.environ[_name] = "1"
 
 import argparse
