@@ -190,7 +190,8 @@ def test_another_order_of_the_catalogue_is_another_order_of_the_scores(make, mod
     other = make()
     other.fit(log, FEATURES[order])
     histories = np.where(HISTORIES >= 0, place[HISTORIES], -1)
-    np.testing.assert_allclose(other.score(histories), model.score(HISTORIES)[:, order], rtol=1e-3, atol=1e-4)
+    # Sums are in another order, and how far that moves a score depends on the processor: scores here are 1 to 10 long.
+    np.testing.assert_allclose(other.score(histories), model.score(HISTORIES)[:, order], rtol=1e-3, atol=2e-3)
 
 
 def test_a_model_that_learned_nothing_is_one_of_an_empty_catalogue(make):
