@@ -221,8 +221,7 @@ def rules(data: Data, out: dict[str, Any]) -> None:
     source = RuleRetriever(book, catalogue, np.zeros(0, np.float32))
     table = np.zeros((len(catalogue), len(catalogue)), np.float32)
     for row in range(len(catalogue)):
-        for position, voice in source.voices(state_of([row], (), catalogue, 1)).items():
-            table[row, position] = voice
+        table[row] = source.voices(state_of([row], (), catalogue, 1))
     fired = np.asarray((table > 0).any(axis=1))
     print(
         f"  rules: {fired.sum():,} of {len(fired):,} films fire one; {(table > 0).sum() / max(1, fired.sum()):.1f} films each"

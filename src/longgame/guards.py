@@ -88,8 +88,8 @@ class Ruled:
         for rule in range(len(self._book.rules)):
             said = self._book.said(rule, done)
             if self._effect == "needs":
-                refused = self._book.targets(rule) - (said or frozenset())
-                out &= np.array([i not in refused for i in candidates.ids], np.bool_)
+                meant, allowed = self._book.targets(rule), said or frozenset()
+                out &= np.array([i not in meant or i in allowed for i in candidates.ids], np.bool_)
             elif said is not None:
                 out &= np.array([(i in said) == (self._effect == "only") for i in candidates.ids], np.bool_)
         return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
 from hashlib import blake2b
 
 import numpy as np
@@ -12,7 +12,10 @@ from longgame.errors import ConfigError
 from longgame.knowledge.book import Rulebook
 from longgame.language.features import Features
 from longgame.retrieval.sources import candidates
-from longgame.types import F32
+from longgame.types import F32, F64, I64, ItemId
+
+_NOTHING = 1e-12
+"""What is left where a voice was taken back."""
 
 
 class RuleRetriever:
@@ -40,6 +43,9 @@ class RuleRetriever:
         order = np.zeros(len(features), np.float32)
         order[: len(prior)] = prior
         self._prior = order / max(1e-12, 1e3 * float(np.abs(order).max(initial=0.0)))  # below every voice that counts
+        # Rules that speak of the same items whatever fired them: looked up once, for they may be all of a catalogue.
+        joins = [bool(rule.same or rule.named) for rule in book.rules]
+        self._whole = [None if join else _known(features, book.targets(row)) for row, join in enumerate(joins)]
         self._told = blake2b(self._prior.tobytes(), digest_size=4).hexdigest()
 
     @property
@@ -47,22 +53,39 @@ class RuleRetriever:
         return f"rules-{self._book.version}-{self._half_life:g}-{self._told}+{self._features.version}"
 
     def retrieve(self, state: State, n: int) -> Candidates:
-        voices = self.voices(state)
-        ranked = sorted(voices, key=lambda row: (-voices[row] - float(self._prior[row]), row))[: max(0, n)]
-        positions = np.array(ranked, np.int64)
-        scores = np.array([voices[row] + float(self._prior[row]) for row in ranked], np.float32)
-        return candidates(self._features, positions, scores, self._name)
+        scores = self.voices(state)
+        told = np.flatnonzero(scores > 0)
+        scores[: len(self._prior)] += self._prior
+        best = told[np.lexsort((told, -scores[told]))][: max(0, n)]
+        return candidates(self._features, best, scores[best].astype(np.float32), self._name)
 
-    def voices(self, state: State) -> dict[int, float]:
-        """Position -> how much speaks for it; positions that nothing speaks for are left out."""
-        out: dict[int, float] = defaultdict(float)
-        steps = [position for position in state.items.tolist() if position >= 0]
-        for age, position in enumerate(reversed(steps)):
-            item = self._features.ids[position]
-            for rule in range(len(self._book.rules)):
-                if not self._book.fires(rule, ("", item)):
-                    continue
-                told = [self._features.index[i] for i in self._book.spoken(rule, item) - {item} if i in self._features.index]
-                for row in told:
-                    out[row] += 0.5 ** (age / self._half_life) / len(told) ** 0.5
-        return out
+    def voices(self, state: State) -> F64:
+        """(I,) how much speaks for each position; 0 where nothing does."""
+        out = np.zeros(len(self._features))
+        steps = [position for position in state.items.tolist() if position >= 0][::-1]
+        weight = 0.5 ** (np.arange(len(steps)) / self._half_life)
+        for rule, whole in enumerate(self._whole):
+            fired = [age for age, at in enumerate(steps) if self._book.fires(rule, ("", self._features.ids[at]))]
+            if not fired:
+                continue
+            if whole is None:
+                for age in fired:
+                    told = self._spoken(rule, steps[age])
+                    out[told] += weight[age] / max(1, len(told)) ** 0.5
+                continue
+            own = np.array([steps[age] for age in fired])
+            inside = np.isin(own, whole)  # nobody is told of what he has
+            said = weight[fired] / np.maximum(len(whole) - inside, 1) ** 0.5
+            out[whole] += said.sum()
+            np.subtract.at(out, own[inside], said[inside])
+        return np.where(out > _NOTHING, out, 0.0)
+
+    def _spoken(self, rule: int, position: int) -> I64:
+        item = self._features.ids[position]
+        return _known(self._features, self._book.spoken(rule, item) - {item})
+
+
+def _known(features: Features, items: Iterable[ItemId]) -> I64:
+    """Positions of those that have one, in ascending order."""
+    found = np.sort(features.positions(items))
+    return found[found >= 0]
