@@ -143,3 +143,13 @@ def test_a_budget_stops_after_a_batch_and_what_was_asked_is_never_asked_again(fo
     assert rest.left == 0 and rest.found >= 225 and Letters.asked == plan.calls
     assert Reader(settings).read("tags").version == rest.version and Letters.asked == plan.calls
     assert Reader(settings).plan("tags").calls == 0
+
+
+def test_no_plan_and_no_budget_has_a_server_read(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    for key, value in {"LANGUAGE__MODEL": "remote", "REMOTE__URL": "http://127.0.0.1:9/v1", "REMOTE__MODEL": "m"}.items():
+        monkeypatch.setenv(f"LONGGAME_{key}", value)
+    monkeypatch.setenv("LONGGAME_REMOTE__WIDTH", "3")
+    for flag in (["--plan"], ["--budget", "5s"]):
+        result = run("understand", "--what", "tags", *flag)
+        assert result.exit_code == 2 and "has not read the whole catalogue" in result.stderr

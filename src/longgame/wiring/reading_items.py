@@ -22,6 +22,7 @@ from longgame.errors import ArtefactError, ConfigError, MissingExtra
 from longgame.language import VectorCache, attributes, describe, descriptions
 from longgame.language.endpoint import Ledger
 from longgame.language.objects import ObjectCache
+from longgame.language.remote import Remote
 from longgame.language.smollm import SmolLM
 from longgame.language.smollm_writer import SmolLMWriter
 from longgame.language.tagging import Said, TagReader, told
@@ -151,8 +152,20 @@ class Reader:
             if sum(tag.count > 0 for tag in options.tags) >= 2:
                 yield one, TagReader(basis, options, self._encoder, self._chooser, self._cache, asked=one.name.capitalize())
 
+    def _must_be_read(self, flag: str) -> None:
+        """A server's vectors cost money, and no plan and no budget of these recipes counts them. Raises ConfigError."""
+        if isinstance(self._encoder, Remote) and self._cache.missing(self._encoder, [describe(item) for item in self.items]):
+            raise ConfigError(
+                f"{flag}: {self._encoder.name} has not read the whole catalogue, and reading it costs; run `longgame "
+                f"understand`, which has a {flag} of its own, and then this again"
+            )
+
     def plan(self, what: str) -> Forecast:
-        """Nothing is kept but the vocabulary, without which nobody knows what will be asked; a few prompts are tried."""
+        """Nothing is kept but the vocabulary, without which nobody knows what will be asked; a few prompts are tried.
+
+        Raises ConfigError where a server would have to read texts for it.
+        """
+        self._must_be_read("--plan")
         before, seconds, tokens, calls = asdict(self.ledger), 0.0, 0.0, 0
         version, parts = self._todo(what)
         for todo, ask in parts:
@@ -185,6 +198,8 @@ class Reader:
 
     def read(self, what: str, budget: float | None = None, tell: Tell = lambda done, total: None) -> Read:
         """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch under way then."""
+        if budget is not None:
+            self._must_be_read("--budget")
         began, before, left, heard = time.perf_counter(), asdict(self.ledger), 0, False
 
         def told_of(done: int, total: int) -> None:
