@@ -182,3 +182,12 @@ def test_attributes_are_found_with_where_they_stand():
 def test_attributes_that_cannot_be_asked_for_are_refused(config):
     with pytest.raises(ConfigError, match=r"reading\.attributes: x"):
         wanted(config)
+
+
+def test_an_option_that_few_items_say_is_learned_from_those_few(tmp_path: Path):
+    whom = {7: " for men", 8: " for women"}
+    items = [Item(ItemId(f"i{n}"), f"thing number {n}" + whom.get(n, "")) for n in range(3000)]
+    [one] = wanted({"for": ["women", "men"]})
+    options = options_of(one, items, ())
+    reader = TagReader(items, options, HashingModel(32), None, VectorCache(tmp_path))
+    assert reader.confidence(["a thing for somebody"]).shape == (1, 2)

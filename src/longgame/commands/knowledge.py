@@ -69,6 +69,10 @@ def lines(found: Told, used: bool) -> list[str]:
             )
         else:
             out.append(f"the facts agree with the items' attributes ({how})")
+    if used:
+        out.append(
+            "next: `longgame train`; until then the live policy takes no new items in, if these facts are not those it learned"
+        )
     if not used and not found.doubtful and found.linked:
         out.append("next: knowledge.use = true in the settings puts them beside the texts, at the next `longgame train`")
     return out

@@ -10,7 +10,7 @@ look like this one, the tag was said.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -35,8 +35,9 @@ MOST = 8
 """Such tags of an item, at most: the surest."""
 _SHOTS = 8
 """Examples in the question."""
-_SAMPLE, _OWN = 400, 100
-"""Items that the confidence is learned from, and that a tag's own side is learned from, at most."""
+_SAMPLE, _OWN, _SAYING = 400, 100, 20
+"""Items that the confidence is learned from, and that a tag's own side is learned from, at most; and how many of a sample
+say a tag, where there are as many."""
 _PRICES = (0.1, 1.0, 10.0)
 """Mean variances that are added to each direction's: the best for the sample is taken."""
 
@@ -145,7 +146,7 @@ class TagReader:
         self.vocabulary, self._items, self._seed, self._word = vocabulary, items, seed, asked
         self._encoder, self._chooser, self._cache = encoder, chooser, cache
         self._said = [vocabulary.said(item) for item in items]
-        self._sample = drawn(items, "sample", seed)[:_SAMPLE]
+        self._sample = _sampled(drawn(items, "sample", seed), self._said)
         self._fitted: _Fitted | None = None
 
     @cached_property
@@ -315,3 +316,10 @@ def _weighed(sides: Sides, raw: F64, base: F64, so: Bool) -> _Fitted:
     chance = probability(table, worth)
     loss = -float(np.log(np.where(so.ravel(), chance, 1 - chance)).mean())
     return _Fitted(sides, centre, width, base, worth, loss)
+
+
+def _sampled(order: Sequence[int], said: Sequence[Mapping[int, Span]]) -> list[int]:
+    """The first of the order and, where hardly any of them says a tag, the first that do: of others nothing is learned."""
+    first, rest = list(order[:_SAMPLE]), order[_SAMPLE:]
+    lacking = max(0, _SAYING - sum(bool(said[row]) for row in first))
+    return [*first, *[row for row in rest if said[row]][:lacking]]
