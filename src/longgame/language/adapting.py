@@ -147,7 +147,7 @@ class Training:
 
         loss = cross_entropy(self._logits(rows), torch.from_numpy(self.lessons.wanted[rows]))
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
         torch.nn.utils.clip_grad_norm_(self._pairs.values(), 1.0)
         self._optimizer.step()
         return float(loss.detach())

@@ -230,7 +230,7 @@ class Batches:
         async with self._line.client(longest + _SMALL) as client:
             parts = []
             for file in files:
-                part = await self._line.tried(lambda file=file: client.files.content(file))  # type: ignore[misc]
+                part = await self._line.tried(lambda file=file: client.files.content(file))  # type: ignore[misc]  # bound by the default
                 parts.append(b"" if isinstance(part, Refused) else part.content)
             return b"\n".join(parts)
 

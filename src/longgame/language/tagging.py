@@ -71,8 +71,8 @@ def told(item: Item) -> str:
 
 def _is_year(value: object) -> bool:
     try:
-        return 1000 < float(value) < 3000  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        return 1000 < float(str(value)) < 3000
+    except ValueError:
         return False
 
 

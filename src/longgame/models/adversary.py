@@ -18,7 +18,7 @@ import numpy as np
 
 def resist(
     user: Any, item: Any, other: Any, users: Any, items: Any, bias: Any, rate: Any, prices: Any
-) -> float:  # pragma: no cover - compiled
+) -> float:  # pragma: no cover - numba's, unseen by coverage
     """One step an event, in place; the sum of the plain losses before each. ``prices``: penalty, length and weight."""
     loss = 0.0
     price, length, weight = prices

@@ -200,7 +200,7 @@ def _weight(taken: csr_array) -> F32:
 
 def _conjugate_gradients(
     bounds: Any, index: Any, factors: Any, base: Any, price: Any, out: Any, steps: int
-) -> None:  # pragma: no cover - compiled
+) -> None:  # pragma: no cover - numba's, unseen by coverage
     """For each row x of ``out`` a few steps towards (base + sum h h' + price) x = sum h over the row's ``factors`` h."""
     width = factors.shape[1]
     longest = 0

@@ -190,7 +190,7 @@ class _Trainer:
 
 def _descend(
     user: Any, item: Any, others: Any, bounds: Any, taken: Any, users: Any, items: Any, bias: Any, rate: Any, price: Any
-) -> float:  # pragma: no cover - compiled
+) -> float:  # pragma: no cover - numba's, unseen by coverage
     """One step an event, in place; the sum of the losses before each. ``taken`` between ``bounds``: users' items, ascending."""
     loss = 0.0
     for n in range(len(user)):

@@ -131,7 +131,7 @@ def _descend(together: csr_array, dense: F32, first: int, last: int, config: Sli
 
 def _elastic_nets(
     bounds: Any, index: Any, value: Any, dense: Any, lengths: Any, first: int, prices: Any, passes: int, out: Any
-) -> None:  # pragma: no cover - compiled
+) -> None:  # pragma: no cover - numba's, unseen by coverage
     """Coordinate descent for items ``first`` and on, into the rows of ``out``.
 
     A'A comes row by row, and if it pays as a whole, ``dense``; ``prices`` are l1, l2, the least a weight may be, and the

@@ -141,7 +141,9 @@ class _Trainer:
         return out + bias + pick(w["item bias"], item)
 
 
-def _descend(rows: Any, order: Any, weights: Any, prices: Any, rates: Any) -> float:  # pragma: no cover - compiled
+def _descend(
+    rows: Any, order: Any, weights: Any, prices: Any, rates: Any
+) -> float:  # pragma: no cover - numba's, unseen by coverage
     """Steps down the gradient, rating by rating, user by user -> the sum of the squared errors."""
     person, bounds, item, value, fresh = rows
     turn, draw = order

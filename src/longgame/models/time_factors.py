@@ -214,7 +214,7 @@ def _grown(weights: Weights, log: Interactions, code: I64) -> Weights:
 
 def _descend(
     rows: Any, times: Any, order: Any, plain: Any, timed: Any, prices: Any, rare: Any, rates: Any
-) -> float:  # pragma: no cover - compiled
+) -> float:  # pragma: no cover - numba's, unseen by coverage
     """Steps down the gradient, rating by rating, user by user -> the sum of the squared errors."""
     person, bounds, item, value, told, fresh = rows
     dev, place, period = times

@@ -34,7 +34,7 @@ def _section(name: str) -> str:
     told, space = {"seed": _SEED, **_meanings(config)}, getattr(config, "SPACE", {})
     rows = [
         f"| `{field.name}` | `{_default(field)}` | {_searched(space.get(field.name))} | {told.get(field.name, '')} |"
-        for field in fields(config)  # type: ignore[arg-type]
+        for field in fields(config)  # type: ignore[arg-type]  # a dataclass: every config is
     ]
     if not rows:
         return ""
