@@ -201,6 +201,8 @@ class Batch:
     """(B, C, D)"""
     next_mask: Bool
     """(B, C)"""
+    between: F32 | float = 0.0
+    """(B,) discounted rewards of the decisions between this one and the next that is looked at: n-step returns; 0: none."""
 
     def __post_init__(self) -> None:
         sizes = check(

@@ -203,15 +203,19 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What B users did with B slates: for each kind of event its value (B, K), NaN where it did not happen."""
+    """What B users did with B slates."""
 
     values: Mapping[str, F32]
+    """For each kind of event its value (B, K), NaN where it did not happen."""
+    left: Bool
+    """(B,) whose time with the product ended in this step, for good. An end, not a cut."""
 
 
 class World(Protocol):
     """A simulated population, B users at a time, on arrays, a day a step. Its truth is known.
 
-    ``simulation.rollout`` turns its steps into the records that serving writes.
+    ``simulation.rollout`` turns its steps into the records that serving writes, ``simulation.Environment`` into the arrays
+    that algorithms learn from.
     """
 
     @property
@@ -225,14 +229,24 @@ class World(Protocol):
     def catalogue(self) -> Sequence[Item]:
         """The items, in their order; the same for every population."""
 
+    @property
+    def vectors(self) -> F32:
+        """(I, D) what anybody can see of the items, without a language model."""
+
     def reset(self, rng: np.random.Generator) -> None:
         """A new population on its first day; every later draw comes from ``rng``."""
+
+    def renew(self, who: Bool) -> None:
+        """New users, on their first day, in the rows (B,) that ``who`` names."""
 
     def here(self) -> Bool:
         """(B,) who asks for a slate today."""
 
     def context(self) -> F32:
         """(B, F) what the product knows of the moment without the log."""
+
+    def offered(self) -> I64:
+        """(B, C) catalogue positions that can be shown today, -1 on padding; the same until the next step."""
 
     def step(self, slates: I64) -> Outcome:
         """(B, K) catalogue positions, -1 in an empty slot -> what those who are here do. Then a day passes."""

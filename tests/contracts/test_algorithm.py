@@ -11,8 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from longgame.algorithms.critic import Pace
+from longgame.algorithms.dqn import Dqn, DqnConfig, ValuePolicy
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
+from longgame.algorithms.slateq import SlateQ, SlateQConfig, SlateQPolicy
+from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import Batch, State
 from longgame.artefacts import load, save
 from longgame.errors import ArtefactError, ConfigError
@@ -34,7 +38,26 @@ def reinforce(**more: object) -> Reinforce:
     return Reinforce(ReinforceConfig(NETWORK, **settings), start)  # type: ignore[arg-type]
 
 
+TOWERS = TowersConfig(D, F, hidden=8)
+FAST = Pace(2e-2, follow=0.5)
+
+
+def dqn(**more: object) -> Dqn:
+    return Dqn(DqnConfig(**{"network": TOWERS, "slots": K, "pace": FAST, **more}))  # type: ignore[arg-type]
+
+
+def slateq(**more: object) -> SlateQ:
+    return SlateQ(SlateQConfig(**{"network": TOWERS, "slots": K, "pace": FAST, **more}))  # type: ignore[arg-type]
+
+
 ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
+    "dqn": dqn,
+    "dqn, neither double nor dueling": lambda: dqn(double=False, dueling=False, network=NETWORK),
+    "sarsa": lambda: dqn(sarsa=Exploration(0.5, 0.1)),
+    "cql": lambda: dqn(conservative=1.0, scale=3.0),
+    "slateq": slateq,
+    "slateq, greedy": lambda: slateq(way="greedy", network=NETWORK),
+    "slateq, top": lambda: slateq(way="top", double=False, scale=3.0),
     "reinforce": reinforce,
     "reinforce with a trace": lambda: reinforce(trace=0.3, credit_responses=False),
     "reinforce, myopic": lambda: reinforce(discount_future=False),
@@ -245,8 +268,9 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
 
 
 def share(policy: Policy, rows: Batch) -> np.ndarray:
-    """(C,) how the policy divides its first slot."""
-    p: np.ndarray = pick_probabilities(scores(policy, rows), rows.mask, Exploration(1.0, 0.0)).mean(axis=0)
+    """(C,) how the policy divides its first slot. Values, in units of the reward, are drawn by at a low temperature."""
+    temperature = 0.05 if isinstance(policy, ValuePolicy | SlateQPolicy) else 1.0
+    p: np.ndarray = pick_probabilities(scores(policy, rows), rows.mask, Exploration(temperature, 0.0)).mean(axis=0)
     return p
 
 

@@ -5,10 +5,16 @@ import pytest
 
 from longgame.errors import ConfigError
 from longgame.rng import derive
+from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
+from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
 from longgame.simulation.shop import CATEGORIES, HYPE, QUALITY, Shop, ShopConfig
 
 USERS, ITEMS, SLOTS = 40, 13, 3
-WORLDS = {"shop": lambda users=USERS: Shop(ShopConfig(users=users, items=ITEMS))}
+WORLDS = {
+    "shop": lambda users=USERS: Shop(ShopConfig(users=users, items=ITEMS)),
+    "interest evolution": lambda users=USERS: InterestEvolution(InterestEvolutionConfig(users, 5, ITEMS)),
+    "long-term satisfaction": lambda users=USERS: LongTermSatisfaction(LongTermSatisfactionConfig(users, 5, ITEMS)),
+}
 
 
 @pytest.fixture(params=WORLDS)
@@ -96,6 +102,54 @@ def test_what_the_absent_are_shown_changes_nothing(world):
         return found
 
     assert alike(run(-1), run(ITEMS - 1))
+
+
+def test_what_is_offered_is_in_the_catalogue_once_and_stays_until_the_next_step(world):
+    for day in range(5):
+        offered = world.offered()
+        assert offered.shape[0] == USERS and offered.dtype == np.int64 and offered.min() >= -1 and offered.max() < ITEMS
+        for row in offered.tolist():
+            some = [i for i in row if i >= 0]
+            assert len(some) == len(set(some)) > 0
+        np.testing.assert_array_equal(world.offered(), offered)
+        world.step(slates(day))
+    assert world.vectors.shape == (ITEMS, world.vectors.shape[1]) and world.vectors.dtype == np.float32
+    assert np.isfinite(world.vectors).all() and (world.vectors.std(axis=0) > 0).any()
+
+
+def test_who_left_is_gone_until_somebody_new_comes_in_their_place(world):
+    gone, renewed = np.zeros(USERS, np.bool_), 0
+    for day in range(400):
+        here = world.here()
+        assert not (here & gone).any()
+        left = world.step(slates(day)).left
+        assert left.shape == (USERS,) and not (left & ~here).any(), "only who is here leaves"
+        gone |= left
+        if day > 300 and gone.any():
+            kept = world.context()[~gone].copy()
+            world.renew(gone)
+            np.testing.assert_array_equal(world.context()[~gone], kept)
+            renewed += int(gone.sum())
+            gone[:] = False
+    assert renewed > 10
+
+
+def test_new_users_are_like_those_of_a_new_population(world):
+    """What a user brings in their first days does not depend on whether they came at the beginning."""
+    made = WORLDS[next(name for name in WORLDS if isinstance(world, type(WORLDS[name]())))](3000)
+
+    def first(seed):
+        kind = max(made.objective.rewards)
+        return sum(np.nan_to_num(made.step(slates(seed + day, 3000)).values[kind]).sum(axis=1) > 0 for day in range(6))
+
+    made.reset(derive(1, "old"))
+    old = first(10)
+    for day in range(30):
+        made.step(slates(day, 3000))
+    made.renew(np.ones(3000, np.bool_))
+    new = first(10)
+    error = np.sqrt(old.var() / 3000 + new.var() / 3000)
+    assert abs(old.mean() - new.mean()) < 4.5 * error and old.mean() > 0
 
 
 # The shop.

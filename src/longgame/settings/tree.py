@@ -194,8 +194,13 @@ class Models(Section):
 class PolicySection(Section):
     """What decides, and how much it explores."""
 
-    algorithm: Literal["reinforce", "linear-thompson"] = "reinforce"
-    """reinforce is a network trained on returns; linear-thompson a Bayesian linear bandit, myopic."""
+    algorithm: Literal["reinforce", "linear-thompson", "dqn", "sarsa", "cql", "slateq"] = "reinforce"
+    """reinforce is a network trained on returns; linear-thompson a Bayesian linear bandit, myopic; dqn, sarsa, cql and slateq
+    learn what showing an item is worth in the long run (docs/learning.md says when which)."""
+    slots: Count = 5
+    """Items of the slates that dqn, sarsa, cql and slateq learn to fill."""
+    conservative: Annotated[float, Field(ge=0)] = 1.0
+    """Of cql: how far the values of what the log lacks are held down."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Scores are divided by it before the draw; towards 0 the best score always wins. Like uniform, it holds from the next
     `longgame train` on: what is live keeps what it was proven with."""
@@ -204,7 +209,7 @@ class PolicySection(Section):
     steps: Count = 50
     """History steps the policy sees."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    """Of reinforce."""
+    """Of all but linear-thompson."""
     ratio_cap: Annotated[float, Field(gt=0)] = 10.0
     """Largest importance ratio of a slot; smaller is less variance and more bias."""
     trust: Annotated[float, Field(ge=0)] = 4.0

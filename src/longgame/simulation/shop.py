@@ -19,6 +19,7 @@ from datetime import timedelta
 import numpy as np
 
 from longgame.errors import ConfigError
+from longgame.language.hashing import HashingModel
 from longgame.protocols import Outcome
 from longgame.rng import derive
 from longgame.types import F32, F64, I64, Bool, Item, ItemId, Objective
@@ -118,6 +119,12 @@ class Shop:
     def catalogue(self) -> Sequence[Item]:
         return self._items
 
+    @property
+    def vectors(self) -> F32:
+        """(I, 64) the words of its text, hashed, and of its price the logarithm: what needs no language model."""
+        words = HashingModel(63).embed([item.text for item in self._items])
+        return np.concatenate([words, (np.log(self.price)[:, None] - 3.0).astype(np.float32)], axis=1)
+
     def reset(self, rng: np.random.Generator) -> None:
         b, groups = self.config.users, len(CATEGORIES)
         self._rng = rng
@@ -129,12 +136,24 @@ class Shop:
         self._away: F64 = np.zeros(b)
         self._here = self._arrivals()
 
+    def renew(self, who: Bool) -> None:
+        c, rows = self.config, np.flatnonzero(who)
+        self.taste[rows] = self._rng.normal(0.0, c.taste, (len(rows), len(CATEGORIES)))
+        self.thrift[rows] = self._rng.gamma(4.0, 0.1, len(rows))
+        self.satisfaction[rows] = self._rng.uniform(0.4, 0.7, len(rows))
+        self.tired[rows], self.gone[rows], self._away[rows] = 0.0, False, 0.0
+        self._here[rows] = self._arrivals()[rows]
+
     def here(self) -> Bool:
         return self._here
 
     def context(self) -> F32:
         """(B, 1) log of 1 + days since the last visit: what any shop knows of a customer who comes in."""
         return np.log1p(self._away)[:, None].astype(np.float32)
+
+    def offered(self) -> I64:
+        """(B, I): all of it, always."""
+        return np.broadcast_to(np.arange(self.config.items), (self.users, self.config.items))
 
     def chances(self, slates: I64) -> tuple[F64, F64]:
         """(B, K) -> chance of a click and of a purchase after it, (B, K) each; 0 in an empty slot."""
@@ -154,12 +173,13 @@ class Shop:
         clicked = (self._rng.random(slates.shape) < click) & here[:, None]
         bought = (self._rng.random(slates.shape) < buy) & clicked
         self._feel(slates, clicked, bought)
-        stays = self._rng.random(len(here)) >= c.leave * (1 - self.satisfaction) ** 2
-        self.gone |= here & ~stays
+        left: Bool = here & (self._rng.random(len(here)) < c.leave * (1 - self.satisfaction) ** 2)
+        self.gone |= left
         self._away = np.where(here, 1.0, self._away + 1.0)
         self.tired *= 0.5 ** (1 / 3)
         self._here = self._arrivals()
-        return Outcome({"click": np.where(clicked, 1.0, np.nan), "purchase": np.where(bought, self.price[slates], np.nan)})
+        values = {"click": np.where(clicked, 1.0, np.nan), "purchase": np.where(bought, self.price[slates], np.nan)}
+        return Outcome(values, left)
 
     def _feel(self, slates: I64, clicked: Bool, bought: Bool) -> None:
         for slot in range(slates.shape[1]):  # one after the other: satisfaction moves with each

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from longgame.algorithms.critic import Pace
+from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.reinforce import NetworkPolicy, Reinforce, ReinforceConfig
+from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.arrays import Interactions
 from longgame.artefacts import Arrays, load, save
 from longgame.errors import ConfigError
@@ -149,6 +152,13 @@ def make_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) ->
     s = settings.policy
     if s.algorithm == "linear-thompson":
         return LinearThompson(LinearThompsonConfig(network.width, network.context, seed=s.seed))
+    pace = Pace(s.learning_rate)
+    if s.algorithm == "slateq":
+        return SlateQ(SlateQConfig(network, s.slots, pace=pace, seed=s.seed), start)
+    if s.algorithm != "reinforce":
+        sarsa = exploration(settings) if s.algorithm == "sarsa" else None
+        held = s.conservative if s.algorithm == "cql" else 0.0
+        return Dqn(DqnConfig(network, s.slots, pace, sarsa=sarsa, conservative=held, seed=s.seed), start)
     config = ReinforceConfig(
         network,
         s.learning_rate,

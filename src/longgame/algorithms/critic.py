@@ -1,0 +1,103 @@
+"""What algorithms that learn values share: a network, its slowly following copy, and the step of Adam."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longgame.algorithms.towers import Towers, TowersConfig
+from longgame.artefacts import Arrays
+from longgame.errors import ArtefactError, ConfigError
+from longgame.networks import NetworkConfig, UserNetwork, from_arrays, load_optimizer, optimizer_arrays, to_arrays
+
+AnyNetwork = UserNetwork | Towers
+AnyNetworkConfig = NetworkConfig | TowersConfig
+
+
+def network_of(config: AnyNetworkConfig, seed: int = 0) -> AnyNetwork:
+    """The network that a config describes."""
+    return Towers(config, seed) if isinstance(config, TowersConfig) else UserNetwork(config, seed)
+
+
+def network_config(about: Mapping[str, Any]) -> AnyNetworkConfig:
+    """The inverse of ``dataclasses.asdict`` on either config."""
+    return TowersConfig(**about) if "layers" in about else NetworkConfig(**about)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a network learns."""
+
+    rate: float = 1e-3
+    """Of AdamW, above 0."""
+    lasts: int = 0
+    """Updates over which the rate falls evenly to a twentieth, where it stays: what is learned settles. 0: it does not fall."""
+    follow: float = 0.02
+    """Share of the way that the slow copy moves an update, in (0, 1]."""
+    decay: float = 0.0
+    """Weight decay (L2, decoupled), 0 or more."""
+
+    def __post_init__(self) -> None:
+        if not self.rate > 0 or not 0 < self.follow <= 1 or self.decay < 0 or self.lasts < 0:
+            raise ConfigError(f"Pace: rate must be above 0, follow in (0, 1], lasts and decay not below 0, got {self}")
+
+    def at(self, update: int) -> float:
+        """The rate of one update, counted from 0."""
+        return self.rate * max(0.05, 1.0 - update / self.lasts) if self.lasts else self.rate
+
+
+class Learned:
+    """A network in training and a copy that follows it.
+
+    The copy moves ``follow`` of the way after each step (Polyak averaging; Lillicrap et al., ICLR 2016, have .001): targets
+    that are computed with it do not run after themselves.
+    """
+
+    def __init__(self, config: AnyNetworkConfig, pace: Pace, seed: int, start: Arrays | None = None) -> None:
+        self.config, self.pace, self.updates = config, pace, 0
+        self.network, self.target = network_of(config, seed), network_of(config, seed)
+        if start is not None:
+            from_arrays(self.network, start)
+            from_arrays(self.target, start)
+        self.target.requires_grad_(False)
+        # foreach=False: one order of additions, so that resuming equals never stopping to the last bit
+        self._optimizer = torch.optim.AdamW(self.network.parameters(), pace.rate, weight_decay=pace.decay, foreach=False)
+
+    def step(self, loss: Tensor, limit: float = 10.0) -> float:
+        """Down the gradient of ``loss``, whose length is at most ``limit``. What the loss was."""
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks it
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit, foreach=False)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.pace.at(self.updates)
+        self._optimizer.step()
+        self.updates += 1
+        with torch.no_grad():
+            for own, other in zip(self.target.parameters(), self.network.parameters(), strict=True):
+                own.lerp_(other, self.pace.follow)
+        return float(loss.detach())
+
+    def state_dict(self, prefix: str) -> dict[str, np.ndarray[Any, Any]]:
+        moments = optimizer_arrays(self._optimizer, f"optimizer.{prefix}")
+        count = {f"{prefix}updates": np.array([self.updates])}
+        return {
+            **to_arrays(self.network, f"{prefix}network."),
+            **to_arrays(self.target, f"{prefix}target."),
+            **moments,
+            **count,
+        }
+
+    def load_state_dict(self, state: Arrays, prefix: str) -> None:
+        from_arrays(self.network, state, f"{prefix}network.")
+        from_arrays(self.target, state, f"{prefix}target.")
+        load_optimizer(self._optimizer, state, f"optimizer.{prefix}")
+        count = state.get(f"{prefix}updates")
+        if count is None or count.shape != (1,):
+            found = "nothing" if count is None else f"shape {count.shape}"
+            raise ArtefactError(f"checkpoint: {prefix}updates must have shape (1,), got {found}")
+        self.updates = int(count[0])

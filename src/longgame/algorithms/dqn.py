@@ -1,0 +1,165 @@
+"""Q-learning with a network: what showing an item is worth in the long run, over any number of candidates and slots.
+
+    Q(s, a) <- r + gamma max over a' of Q(s', a')
+
+DQN (Mnih et al., Nature 2015), with options that Rainbow joins (Hessel et al., AAAI 2018): *double* (van Hasselt et al.,
+AAAI 2016: the network chooses a', its slow copy judges it), *dueling* (Wang et al., ICML 2016, eq. 9: the value of the state,
+and what an item adds to it less the mean over what is offered), n-step returns and prioritised replay (both come with the
+batch: ``simulation.Replay``). *sarsa* is expected SARSA (van Seijen et al., 2009): a' is what the policy would draw,
+exploration included, and not the best. *conservative* is CQL (Kumar et al., NeurIPS 2020, eq. 4): what the log lacks is held
+down,
+
+    loss + conservative * (log sum over a of exp Q(s, a) - Q(s, a of the log))
+
+which makes it fit for logs that nobody can add to. Items are vectors, not indices: the network has no output per item, and an
+item of tomorrow has a value at once.
+
+Slates: a slate of K is worth the sum of its items (Sunehag et al., "Value-Decomposition Networks", AAMAS 2018), so that each
+slot learns
+
+    Q(s, a_k) <- r_k + gamma / K * sum of the K best Q(s', .)
+
+SlateQ is better where one item is taken and the others are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_of
+from longgame.arrays import Batch, State
+from longgame.artefacts import Arrays, digest
+from longgame.errors import ConfigError
+from longgame.networks import from_arrays, tensor_items, to_arrays
+from longgame.slate import Exploration, pick_probabilities
+from longgame.types import F32, F64, Bool
+
+
+@dataclass(frozen=True)
+class DqnConfig:
+    """How Q-learning learns."""
+
+    network: AnyNetworkConfig
+    slots: int = 1
+    """K, of the slates that it will fill."""
+    pace: Pace = field(default_factory=Pace)
+    double: bool = True
+    """Whether the network chooses the next items and its slow copy judges them."""
+    dueling: bool = True
+    """Whether the value of the state is learned apart from what items add to it."""
+    sarsa: Exploration | None = None
+    """The exploration under which the next items are drawn; None: they are the best."""
+    conservative: float = 0.0
+    """Weight of CQL's term, 0 or more."""
+    scale: float = 1.0
+    """A unit of the network's values in units of the reward, above 0: about as large as a return."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.slots < 1 or not self.scale > 0 or self.conservative < 0:
+            raise ConfigError(f"DqnConfig: slots must be 1 or more, scale above 0, conservative not below 0, got {self}")
+
+
+def values(network: AnyNetwork, user: Tensor, items: Tensor, mask: Tensor, dueling: bool) -> Tensor:
+    """(B, H), (B, C, D) or (C, D), (B, C) -> Q (B, C). Dueling: Wang et al., eq. 9, the mean being over the mask."""
+    adds = network.score(user, items)
+    if not dueling:
+        return adds
+    mean = (adds * mask).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+    return network.value(user)[:, None] + adds - mean
+
+
+def conservative(q: Tensor, mask: Tensor, action: Tensor) -> Tensor:
+    """CQL's term (Kumar et al., eq. 4), a mean: (B, C) values, (B, C), (B, K) columns of the log, -1 in an empty slot."""
+    highest = torch.logsumexp(q.masked_fill(~mask, -torch.inf), dim=1, keepdim=True)
+    gap = highest - q.gather(1, action.clamp(min=0))
+    filled = action >= 0
+    return (gap * filled).sum() / filled.sum().clamp(min=1)
+
+
+class ValuePolicy:
+    """Log-preferences that are values, in units of the scale: the temperature of the draw says how much a value counts."""
+
+    def __init__(self, about: Mapping[str, Any], arrays: Arrays) -> None:
+        self._about = dict(about)
+        self._network = network_of(network_config(about["network"]))
+        from_arrays(self._network, arrays)
+        self._network.eval()
+        self.version = f"{about['name']}-{digest(to_arrays(self._network))}"
+
+    @torch.inference_mode()
+    def score(self, state: State, items: F32, mask: Bool) -> F32:
+        # What dueling takes off is the same for all items of a row: it moves no draw.
+        out: F32 = self._network.score(self._network.user(state), tensor_items(items)).numpy()
+        return out
+
+    def state_dict(self) -> Arrays:
+        return to_arrays(self._network)
+
+    def about(self) -> Mapping[str, Any]:
+        return {"kind": "value", **self._about}
+
+
+class Dqn:
+    """The learner. ``start`` are the arrays of a supervised checkpoint of the same network."""
+
+    name = "dqn"
+
+    def __init__(self, config: DqnConfig, start: Arrays | None = None) -> None:
+        self.config = config
+        self._learned = Learned(config.network, config.pace, config.seed, start)
+
+    @property
+    def policy(self) -> ValuePolicy:
+        about = {"name": self.name, "network": asdict(self.config.network)}
+        return ValuePolicy(about, to_arrays(self._learned.target))
+
+    def update(self, batch: Batch) -> Mapping[str, float]:
+        config, network = self.config, self._learned.network
+        target = torch.from_numpy((self._targets(batch) / config.scale).astype(np.float32))
+        action, mask = torch.from_numpy(batch.action), torch.from_numpy(batch.mask)
+        q = values(network, network.user(batch.state), tensor_items(batch.items), mask, config.dueling)
+        told, filled = q.gather(1, action.clamp(min=0)), action >= 0
+        loss = (functional.smooth_l1_loss(told, target, reduction="none") * filled).sum() / filled.sum().clamp(min=1)
+        held = conservative(q, mask, action) if config.conservative else torch.zeros(())
+        self.errors: F64 = ((target - told).detach().abs() * filled).amax(dim=1).double().numpy()
+        self._learned.step(loss + config.conservative * held)
+        return {"value_loss": float(loss.detach()), "conservative": float(held.detach()), "value": float(told.detach().mean())}
+
+    @torch.no_grad()
+    def _targets(self, batch: Batch) -> F64:
+        """(B, K) reward of each slot and its share of what comes after."""
+        config, mask = self.config, torch.from_numpy(batch.next_mask)
+        offered, slow, fast = tensor_items(batch.next_items), self._learned.target, self._learned.network
+        judged = values(slow, slow.user(batch.next_state), offered, mask, config.dueling)
+        choosing = values(fast, fast.user(batch.next_state), offered, mask, config.dueling) if config.double else judged
+        after = _after(judged.double().numpy(), choosing.double().numpy(), batch.next_mask, config.slots, config.sarsa)
+        ahead = (batch.between + batch.discount * after * config.scale) / batch.action.shape[1]
+        out: F64 = np.where(batch.action >= 0, batch.reward, 0.0) + np.broadcast_to(ahead, (len(batch),))[:, None]
+        return out
+
+    def state_dict(self) -> Arrays:
+        return self._learned.state_dict("")
+
+    def load_state_dict(self, state: Arrays) -> None:
+        self._learned.load_state_dict(state, "")
+
+
+def _after(judged: F64, choosing: F64, mask: Bool, slots: int, sarsa: Exploration | None) -> F64:
+    """(B,) what the next slate is worth: the sum over its items, of as many as are offered; 0 where none is."""
+    if sarsa is not None:
+        chance = pick_probabilities(choosing, mask, sarsa)
+        drawn: F64 = (chance * np.where(mask, judged, 0.0)).sum(axis=1) * np.minimum(slots, mask.sum(axis=1))
+        return drawn
+    take = min(slots, mask.shape[1])
+    best = np.argpartition(np.where(mask, -choosing, np.inf), take - 1, axis=1)[:, :take]
+    some = np.take_along_axis(mask, best, axis=1)
+    out: F64 = np.where(some, np.take_along_axis(judged, best, axis=1), 0.0).sum(axis=1)
+    return out

@@ -1,0 +1,184 @@
+"""SlateQ: what a slate is worth in the long run, from what each of its items is worth if it is the one that is taken.
+
+Ie et al., "SlateQ: A Tractable Decomposition for Reinforcement Learning with Recommendation Sets", IJCAI 2019. A user takes
+one item of a slate, or none, and only that changes anything. So the value of a slate is the mean of the values of its items,
+weighed with the chance that each is taken (their eq. 12), and the value Q(s, i) of an item that was taken follows Q-learning
+over the best next slate (their eq. 15 with the maximum of section 5):
+
+    Q(s, i) <- r + gamma W(s'),   W(s') = max over slates A of sum over i in A and none of P(i | s', A) Q(s', i)
+
+Deviations, each because it moves the score:
+
+- *None has a value*: a user who takes nothing goes on. Their code sets it to 0, so that a slate that is passed over looks like
+  an end. Here it is learned from the slates that were passed over.
+- *The choice is learned* from what was taken (a conditional logit, McFadden 1974, of scores by a network of its own); RecSim's
+  agent is handed the user's own choice function.
+- The best slate is found outright (``slates``, way *lp*); *greedy* and *top* are theirs too.
+- The next slate is chosen by the network and judged by the slow copy (van Hasselt et al., AAAI 2016), so that W is no maximum
+  over noise.
+- n-step returns where the batch has them (``Batch.between``), uncorrected for exploration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, network_config, network_of
+from longgame.algorithms.slates import WAYS, slate_scores, slate_value
+from longgame.arrays import Batch, State
+from longgame.artefacts import Arrays, digest
+from longgame.errors import ConfigError
+from longgame.networks import from_arrays, tensor_items, to_arrays
+from longgame.types import F32, F64, I64, Bool
+
+_SURE = 6.0
+"""Largest size of a choice's logit: e^6 times as likely as none is certain enough."""
+
+
+@dataclass(frozen=True)
+class SlateQConfig:
+    """How SlateQ learns."""
+
+    network: AnyNetworkConfig
+    slots: int
+    """K, of the slates that it will fill."""
+    way: str = "lp"
+    """How the best slate is found: lp, greedy or top."""
+    pace: Pace = field(default_factory=lambda: Pace(follow=0.05))
+    """Of both networks."""
+    scale: float = 1.0
+    """A unit of the network's values in units of the reward, above 0: about as large as a return."""
+    double: bool = True
+    """Whether one network chooses the next slate and another judges it."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.way not in WAYS:
+            raise ConfigError(f"SlateQConfig.way: must be one of {', '.join(WAYS)}, got {self.way!r}")
+        if self.slots < 1 or not self.scale > 0:
+            raise ConfigError(f"SlateQConfig: slots must be 1 or more and scale above 0, got {self}")
+
+
+class SlateQPolicy:
+    """Log-preferences whose K best are the slate that is worth most: drawn at a low temperature, that is what is shown."""
+
+    def __init__(self, about: Mapping[str, Any], arrays: Arrays) -> None:
+        self._about = dict(about)
+        config = network_config(about["network"])
+        self._values, self._choice = network_of(config), network_of(config)
+        from_arrays(self._values, arrays, "values.")
+        from_arrays(self._choice, arrays, "choice.")
+        self._values.eval()
+        self._choice.eval()
+        self.version = f"slateq-{digest(self.state_dict())}"
+
+    @torch.inference_mode()
+    def score(self, state: State, items: F32, mask: Bool) -> F32:
+        offered = tensor_items(items)
+        weight = _weights(self._choice.score(self._choice.user(state), offered))
+        user = self._values.user(state)
+        worth, nothing = self._values.score(user, offered).double().numpy(), self._values.value(user).double().numpy()
+        scores = slate_scores(weight, worth, nothing, mask, self._about["slots"], self._about["way"])
+        return np.where(mask, scores, 0.0).astype(np.float32)
+
+    def state_dict(self) -> Arrays:
+        return {**to_arrays(self._values, "values."), **to_arrays(self._choice, "choice.")}
+
+    def about(self) -> Mapping[str, Any]:
+        return {"kind": "slateq", **self._about}
+
+
+class SlateQ:
+    """The learner. ``start`` are the arrays of a supervised checkpoint of the same network: the choice begins there."""
+
+    def __init__(self, config: SlateQConfig, start: Arrays | None = None) -> None:
+        self.config = config
+        self._values = Learned(config.network, config.pace, config.seed)
+        self._choice = Learned(config.network, config.pace, config.seed + 1, start)
+
+    @property
+    def policy(self) -> SlateQPolicy:
+        config = self.config
+        about = {"network": asdict(config.network), "slots": config.slots, "way": config.way}
+        learned = {**to_arrays(self._values.target, "values."), **to_arrays(self._choice.network, "choice.")}
+        return SlateQPolicy(about, learned)
+
+    def update(self, batch: Batch) -> Mapping[str, float]:
+        taken = _taken(batch.response, batch.action)
+        choice = self._choice.step(self._choice_loss(batch, taken))
+        target = torch.from_numpy((self._target(batch, taken) / self.config.scale).astype(np.float32))
+        told = self._told(batch, taken)
+        self.errors: F64 = (target - told).detach().double().numpy()  # (B,), for a replay by priority
+        values = self._values.step(functional.smooth_l1_loss(told, target))
+        return {"choice_loss": choice, "value_loss": values, "value": float(told.detach().mean()) * self.config.scale}
+
+    def _choice_loss(self, batch: Batch, taken: I64) -> Tensor:
+        """The conditional logit's: minus the log-chance of what was taken."""
+        network = self._choice.network
+        logit = network.score(network.user(batch.state), tensor_items(batch.items))
+        columns = torch.from_numpy(np.maximum(batch.action, 0))
+        shown = logit.gather(1, columns).clamp(-_SURE, _SURE).masked_fill(torch.from_numpy(batch.action < 0), -1e9)
+        every = torch.cat([shown, torch.zeros(len(shown), 1)], dim=1)
+        return functional.cross_entropy(every, torch.from_numpy(np.where(taken < 0, shown.shape[1], taken)))
+
+    def _told(self, batch: Batch, taken: I64) -> Tensor:
+        """(B,) what the network says of what was taken, or of nothing."""
+        network = self._values.network
+        user = network.user(batch.state)
+        rows = np.arange(len(taken))
+        column = batch.action[rows, np.maximum(taken, 0)]
+        item = torch.from_numpy(batch.items[rows, np.maximum(column, 0)])
+        of_item = network.score(user, item[:, None, :])[:, 0]
+        return torch.where(torch.from_numpy(taken >= 0), of_item, network.value(user))
+
+    @torch.no_grad()
+    def _target(self, batch: Batch, taken: I64) -> F64:
+        """(B,) reward and what comes after it."""
+        rows = np.arange(len(taken))
+        reward = np.where(taken >= 0, batch.reward[rows, np.maximum(taken, 0)], 0.0)
+        after = self._after(batch.next_state, batch.next_items, batch.next_mask) * self.config.scale
+        out: F64 = reward + batch.between + batch.discount * after
+        return out
+
+    def _after(self, state: State, items: F32, mask: Bool) -> F64:
+        """(B,) what the best next slate is worth, in units of the scale."""
+        config, offered = self.config, tensor_items(items)
+        choice, slow, fast = self._choice.network, self._values.target, self._values.network
+        weight = _weights(choice.score(choice.user(state), offered))
+        user = slow.user(state)
+        worth, nothing = slow.score(user, offered).double().numpy(), slow.value(user).double().numpy()
+        if config.double:
+            other = fast.user(state)
+            judged, idle = fast.score(other, offered).double().numpy(), fast.value(other).double().numpy()
+        else:
+            judged, idle = worth, nothing
+        scores = slate_scores(weight, judged, idle, mask, config.slots, config.way)
+        take = min(config.slots, mask.shape[1])
+        best = np.argpartition(-scores, take - 1, axis=1)[:, :take]
+        return slate_value(weight, worth, nothing, best, mask)
+
+    def state_dict(self) -> Arrays:
+        return {**self._values.state_dict("values."), **self._choice.state_dict("choice.")}
+
+    def load_state_dict(self, state: Arrays) -> None:
+        self._values.load_state_dict(state, "values.")
+        self._choice.load_state_dict(state, "choice.")
+
+
+def _weights(logit: Tensor) -> F64:
+    """(B, C) v beside v_0 = 1."""
+    out: F64 = logit.detach().double().clamp(-_SURE, _SURE).exp().numpy()
+    return out
+
+
+def _taken(response: Bool, action: I64) -> I64:
+    """(B,) the slot that was taken, -1 for none; of several the first."""
+    some = response & (action >= 0)
+    return np.where(some.any(axis=1), some.argmax(axis=1), -1).astype(np.int64)

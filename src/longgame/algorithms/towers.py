@@ -1,0 +1,82 @@
+"""A small network for worlds and bandits: what is known of a user on one side, an item on the other, and their product.
+
+It has the same three ways in as ``networks.UserNetwork`` (``user``, ``score``, ``value``), so that an algorithm learns with
+either. It reads a history as its mean and its newest item, which costs a hundredth of attention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from longgame.arrays import State
+from longgame.errors import ConfigError
+from longgame.networks import tensor
+
+
+@dataclass(frozen=True)
+class TowersConfig:
+    """The size of :class:`Towers`."""
+
+    width: int
+    """D, width of an item vector."""
+    context: int = 0
+    """F, context features of a request."""
+    hidden: int = 128
+    """Width of each layer, and of the vectors whose product is the score."""
+    layers: int = 2
+    """Of the user's side; the item's has one."""
+    dropout: float = 0.0
+    """Share of activations dropped in training, in [0, 1)."""
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.hidden, self.layers) < 1 or self.context < 0 or not 0 <= self.dropout < 1:
+            raise ConfigError(f"TowersConfig: width, hidden and layers must be 1 or more and dropout lie in [0, 1), got {self}")
+
+
+class Towers(nn.Module):
+    """State -> user vector; user vector and item vectors -> scores; user vector -> value of the state."""
+
+    def __init__(self, config: TowersConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        h, entering = config.hidden, 2 * config.width + config.context
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            sizes = [entering, *[h] * config.layers]
+            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+            self.wants = nn.Linear(h, h)
+            self.item, self.appeal = nn.Linear(config.width, h), nn.Linear(config.width, 1)
+            self.worth = nn.Linear(h, 1)
+            for last in (self.appeal, self.worth):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
+
+    def user(self, state: State) -> Tensor:
+        """State of B -> (B, H)."""
+        present = tensor(state.present)
+        history = tensor(state.history)
+        count = present.sum(dim=1, keepdim=True).clamp(min=1)
+        x = torch.cat([history.sum(dim=1) / count, history[:, -1], tensor(state.context)], dim=1)
+        for layer in self.layers:
+            x = functional.dropout(functional.silu(layer(x)), self.config.dropout, self.training)
+        return x
+
+    def score(self, user: Tensor, items: Tensor) -> Tensor:
+        """(B, H) and (B, C, D), or (C, D) for one set of candidates that all share -> (B, C)."""
+        # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
+        wants = self.wants(user) * self.config.hidden**-0.5
+        back, own = wants @ self.item.weight, wants @ self.item.bias
+        appeal = self.appeal(items)[..., 0]
+        product = back @ items.T if items.dim() == 2 else (items @ back[:, :, None])[:, :, 0]
+        out: Tensor = product + appeal + own[:, None]
+        return out
+
+    def value(self, user: Tensor) -> Tensor:
+        """(B, H) -> (B,)."""
+        out: Tensor = self.worth(user)[:, 0]
+        return out

@@ -1,0 +1,120 @@
+"""An algorithm learns in a world, and a policy is tried there.
+
+from longgame.algorithms.slateq import SlateQ, SlateQConfig
+from longgame.algorithms.towers import TowersConfig
+from longgame.simulation import Environment, Training, train, trial
+from longgame.simulation.interest_evolution import InterestEvolution
+
+world = Environment(InterestEvolution(), slots=2)
+mind = SlateQ(SlateQConfig(TowersConfig(world.width, world.context), slots=2, scale=100.0))
+train(world, mind, Training(steps=120_000), seed=0)
+print(trial(world, mind.policy, users=1000, seed=1).mean())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from longgame.errors import ConfigError
+from longgame.protocols import Algorithm, Policy
+from longgame.rng import derive
+from longgame.simulation.environment import Environment, Observation
+from longgame.simulation.replay import Replay
+from longgame.slate import Exploration, sample_slates
+from longgame.types import F64, I64
+
+Watch = Callable[[int, Mapping[str, float], Policy], None]
+"""Told after each pass over all users: decisions so far, the newest metrics, the policy."""
+GREEDY = Exploration(1e-6, 0.0)
+"""The best score wins: for policies whose scores are values."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How much is lived, and how often is learned from it."""
+
+    steps: int = 100_000
+    """Decisions, of all users together."""
+    batch: int = 256
+    """B of an update."""
+    every: int = 32
+    """Decisions an update."""
+    warm: int = 4_000
+    """Decisions, made at random, before the first update."""
+    explore: tuple[float, float] = (0.5, 0.02)
+    """Share of picks made at random, at first and from ``settled`` on: it falls evenly between."""
+    temperature: float = 1e-6
+    """Of the draw, above 0; small for scores that are values, 1 for scores that are log-preferences."""
+    settled: float = 0.6
+    """Share of the steps after which exploration stays as it is."""
+    ahead: int = 1
+    """n of n-step returns."""
+    priority: float = 0.0
+    """0: all decisions are learned from alike; up to 1: those that surprised more often (``Replay``)."""
+    capacity: int = 200_000
+    """Decisions that are held."""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch, self.every, self.warm, self.ahead, self.capacity) < 1:
+            raise ConfigError(f"Training: steps, batch, every, warm, ahead and capacity must be 1 or more, got {self}")
+        if not 0 < self.settled <= 1 or not all(0 <= share <= 1 for share in self.explore):
+            raise ConfigError(f"Training: settled must lie in (0, 1] and explore hold two shares, got {self}")
+
+
+def train(world: Environment, algorithm: Algorithm, training: Training, seed: int, watch: Watch | None = None) -> None:
+    """``algorithm`` learns while a population lives with it. The same arguments give the same policy, to the last bit."""
+    rng = derive(seed, "training")
+    seen = world.reset(seed)
+    held = max(training.capacity // world.users, 2)
+    replay = Replay(held, world.users, world.vectors, world.objective.discount, training.ahead, training.priority)
+    made, owed, metrics, policy = 0, 0.0, {}, algorithm.policy
+    while made < training.steps:
+        share = 1.0 if made < training.warm else _share(training, made)
+        slates, odds = draw(policy, seen, world.slots, Exploration(training.temperature, share), rng)
+        step = world.step(slates)
+        replay.add(seen, slates, odds, step)
+        made += int(seen.here.sum())
+        seen = world.observe()
+        if made >= training.warm:
+            owed += seen.here.sum() / training.every
+            for _ in range(int(owed)):
+                metrics = dict(algorithm.update(replay.draw(training.batch, rng)))
+                if training.priority:
+                    replay.learned(algorithm.errors)  # type: ignore[attr-defined]  # of those that learn values
+            owed -= int(owed)
+            policy = algorithm.policy
+            if watch is not None:
+                watch(made, metrics, policy)
+
+
+def _share(training: Training, made: int) -> float:
+    first, last = training.explore
+    return last + (first - last) * max(0.0, 1.0 - made / (training.settled * training.steps))
+
+
+def draw(policy: Policy, seen: Observation, slots: int, explore: Exploration, rng: np.random.Generator) -> tuple[I64, F64]:
+    """Slates for all users, and the probability of each pick, by the one sampler."""
+    scores = policy.score(seen.state, seen.items, seen.mask)
+    return sample_slates(scores, seen.mask, slots, explore, rng.random((len(scores), slots)))
+
+
+def trial(world: Environment, policy: Policy, users: int, seed: int, explore: Exploration = GREEDY, days: int = 1_000) -> F64:
+    """(users,) what new users bring, undiscounted, until they leave or ``days`` are over, with ``policy`` as it is."""
+    rng = derive(seed, "trial")
+    out: list[F64] = []
+    for run in range(-(-users // world.users)):
+        seen = world.reset(seed * 1_000 + run)
+        reward, alive = np.zeros(world.users), np.ones(world.users, np.bool_)
+        for _ in range(days):
+            slates, _ = draw(policy, seen, world.slots, explore, rng)
+            step = world.step(slates)
+            reward += np.where(alive, step.reward.sum(axis=1), 0.0)
+            alive &= ~step.left
+            if not alive.any():
+                break
+            seen = world.observe()
+        out.append(reward)
+    return np.concatenate(out)[:users]

@@ -1,0 +1,337 @@
+"""Q-learning and SlateQ against cases worked by hand, and the replay that feeds them."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from longgame.algorithms.critic import Pace, network_config, network_of
+from longgame.algorithms.dqn import Dqn, DqnConfig, conservative, values
+from longgame.algorithms.slateq import SlateQ, SlateQConfig
+from longgame.algorithms.slates import WAYS, best_value, slate_scores, slate_value
+from longgame.algorithms.towers import Towers, TowersConfig
+from longgame.arrays import State
+from longgame.errors import ConfigError
+from longgame.networks import NetworkConfig, UserNetwork
+from longgame.simulation import Environment, Replay, Training, draw, train, trial
+from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
+from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
+from longgame.slate import Exploration
+from tests.kit import B, C, D, F, K, batch
+
+TOWERS = TowersConfig(D, F, hidden=8)
+
+
+def table(seed, b=40, c=6):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((b, c)) < 0.8
+    mask[:, 0] = True
+    return np.exp(rng.normal(size=(b, c))), rng.normal(size=(b, c)) * 3, rng.normal(size=b), mask
+
+
+def by_force(weight, worth, nothing, mask, k):
+    """What the best slate of one row is worth, all of them being tried."""
+    some = np.flatnonzero(mask)
+    slates = combinations(some.tolist(), min(k, len(some)))
+    return max((nothing + sum(weight[i] * worth[i] for i in s)) / (1 + sum(weight[i] for i in s)) for s in slates)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 9])
+def test_lp_is_the_best_slate_of_all(k):
+    weight, worth, nothing, mask = table(k)
+    wanted = [by_force(weight[b], worth[b], nothing[b], mask[b], k) for b in range(40)]
+    np.testing.assert_allclose(best_value(weight, worth, nothing, mask, k), wanted, rtol=1e-6)
+    scores = slate_scores(weight, worth, nothing, mask, k)
+    best = np.argsort(-scores, axis=1)[:, :k]
+    np.testing.assert_allclose(slate_value(weight, worth, nothing, best, mask), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_greedy_and_top_are_what_they_say_and_never_better(k):
+    weight, worth, nothing, mask = table(10 + k)
+    best = best_value(weight, worth, nothing, mask, k)
+    for way in ("greedy", "top"):
+        scores = slate_scores(weight, worth, nothing, mask, k, way)
+        slates = np.argsort(-scores, axis=1)[:, :k]
+        assert (slate_value(weight, worth, nothing, slates, mask) <= best + 1e-9).all()
+    top = np.argsort(-slate_scores(weight, worth, nothing, mask, k, "top"), axis=1)[:, 0]
+    np.testing.assert_array_equal(top, np.where(mask, weight * worth, -np.inf).argmax(axis=1))
+    first = np.argsort(-slate_scores(weight, worth, nothing, mask, k, "greedy"), axis=1)[:, 0]
+    np.testing.assert_array_equal(
+        first, np.where(mask, (nothing[:, None] + weight * worth) / (1 + weight), -np.inf).argmax(axis=1)
+    )
+    with pytest.raises(ConfigError, match="one of lp, greedy, top, got 'best'"):
+        slate_scores(weight, worth, nothing, mask, k, "best")
+    assert WAYS == ("lp", "greedy", "top")
+
+
+def test_a_slate_by_hand():
+    """Two items with weights 1 and 3 beside none, worth 4 and 2, waiting worth 1: (1 + 4 + 6) / 5."""
+    args = (np.array([[1.0, 3.0]]), np.array([[4.0, 2.0]]), np.array([1.0]))
+    mask = np.ones((1, 2), np.bool_)
+    assert slate_value(*args, np.array([[0, 1]]), mask)[0] == pytest.approx(11 / 5)
+    assert slate_value(*args, np.array([[0, 1]]), np.array([[True, False]]))[0] == pytest.approx(5 / 2)
+    assert best_value(*args, mask, 1)[0] == pytest.approx(5 / 2), "the item that is liked less and worth more"
+
+
+def test_dueling_by_hand():
+    """The value of the state, and what an item adds less the mean of what is offered."""
+    net = Towers(TOWERS, 3)
+    rows = batch(0)
+    user, items, mask = net.user(rows.state), torch.from_numpy(rows.items), torch.from_numpy(rows.mask)
+    with torch.no_grad():
+        net.worth.bias += 0.7
+        adds, value = net.score(user, items), net.value(user)
+        q = values(net, user, items, mask, True)
+        for b in range(len(rows)):
+            own = adds[b][mask[b]]
+            np.testing.assert_allclose(q[b][mask[b]], value[b] + own - own.mean(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(values(net, user, items, mask, False), adds)
+
+
+def test_the_conservative_term_by_hand():
+    q = torch.tensor([[1.0, 2.0, 50.0], [0.0, 3.0, 1.0]])
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    action = torch.tensor([[0, 1], [1, -1]])
+    first, second = np.log(np.exp(1) + np.exp(2)), np.log(1 + np.exp(3) + np.exp(1))
+    wanted = ((first - 1) + (first - 2) + (second - 3)) / 3
+    assert float(conservative(q, mask, action)) == pytest.approx(wanted, rel=1e-5)
+
+
+def flat(network, value):
+    """Makes a network say ``value`` of the state, and nothing of any item."""
+    with torch.no_grad():
+        for parameter in (*network.wants.parameters(), *network.appeal.parameters(), *network.worth.parameters()):
+            parameter.zero_()
+        network.worth.bias += value
+
+
+@pytest.mark.parametrize("sarsa", [None, Exploration(1.0, 0.2)])
+def test_targets_are_rewards_and_each_slot_s_share_of_what_comes_after(sarsa):
+    made = Dqn(DqnConfig(TOWERS, slots=2, scale=10.0, sarsa=sarsa))
+    flat(made._learned.network, 0.5)
+    flat(made._learned.target, 0.3)
+    rows = replace(batch(1), between=np.linspace(0, 1, B).astype(np.float32))
+    offered = np.minimum(rows.next_mask.sum(axis=1), 2)
+    wanted = np.where(rows.action >= 0, rows.reward, 0) + ((rows.between + rows.discount * 10 * 0.3 * offered) / K)[:, None]
+    np.testing.assert_allclose(made._targets(rows), wanted, rtol=1e-5)
+
+
+def test_the_next_item_is_chosen_by_one_network_and_judged_by_the_other():
+    made = Dqn(DqnConfig(TOWERS, dueling=False))
+    rows = batch(2)
+    nets = made._learned.network, made._learned.target
+    with torch.no_grad():
+        nets[0].appeal.weight += 1.0
+        nets[1].appeal.weight -= torch.arange(D) / 3
+        one, two = (n.score(n.user(rows.next_state), torch.from_numpy(rows.next_items)).numpy() for n in nets)
+    best = np.where(rows.next_mask, one, -np.inf).argmax(axis=1)
+    wanted = rows.discount * two[np.arange(B), best] / K
+    got = made._targets(rows)[:, 0] - np.where(rows.action >= 0, rows.reward, 0)[:, 0]
+    np.testing.assert_allclose(got, np.where(rows.next_mask.any(axis=1), wanted, 0.0), rtol=1e-4, atol=1e-6)
+
+
+def test_slateq_s_target_by_hand():
+    """Of what was taken its reward, of nothing none, and after both the best next slate, weighed with the chances."""
+    made = SlateQ(SlateQConfig(TOWERS, slots=2, scale=5.0))
+    for net in (made._values.network, made._values.target):
+        flat(net, 0.4)  # of none
+        with torch.no_grad():
+            net.appeal.weight[0, 0] = 2.0  # an item is worth twice its first number
+    flat(made._choice.network, 0.0)
+    with torch.no_grad():
+        made._choice.network.appeal.weight[0, 1] = 1.0  # and is taken by its second
+    rows = batch(3)
+    weight, worth = np.exp(np.clip(rows.next_items[..., 1], -6, 6)), 2.0 * rows.next_items[..., 0].astype(float)
+    after = [by_force(weight[b], worth[b], 0.4, rows.next_mask[b], 2) if rows.next_mask[b].any() else 0.4 for b in range(B)]
+    taken = np.array([next((k for k in range(K) if rows.response[b, k] and rows.action[b, k] >= 0), -1) for b in range(B)])
+    reward = np.array([rows.reward[b, k] if k >= 0 else 0.0 for b, k in enumerate(taken)])
+    np.testing.assert_allclose(made._target(rows, taken), reward + rows.discount * 5 * np.array(after), rtol=1e-4, atol=1e-5)
+    told = made._told(rows, taken).detach().numpy()
+    for b, k in enumerate(taken):
+        item = 2.0 * rows.items[b, rows.action[b, k], 0] if k >= 0 else 0.4
+        assert told[b] == pytest.approx(item, rel=1e-4, abs=1e-5)
+
+
+def test_the_choice_is_learned_from_what_is_taken():
+    """A world in which the first number of an item is the logit that it is taken, beside 0 for none."""
+    made, rng = SlateQ(SlateQConfig(TOWERS, slots=2, pace=Pace(1e-2))), np.random.default_rng(0)
+    for seed in range(250):
+        rows = batch(seed, 64, C, 2, whole=True)
+        logit = np.take_along_axis(rows.items[..., 0], np.maximum(rows.action, 0), axis=1)
+        odds = np.concatenate([np.exp(logit), np.ones((64, 1))], axis=1)
+        pick = (rng.random((64, 1)) > np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)).sum(axis=1)
+        made.update(replace(rows, response=np.arange(2) == pick[:, None]))
+    rows = batch(999, 64, C, 2, whole=True)
+    net = made._choice.network
+    with torch.no_grad():
+        told = net.score(net.user(rows.state), torch.from_numpy(rows.items)).numpy()
+    assert np.corrcoef(told.ravel(), rows.items[..., 0].ravel())[0, 1] > 0.95
+    assert np.polyfit(rows.items[..., 0].ravel(), told.ravel(), 1)[0] == pytest.approx(1.0, abs=0.2)
+
+
+def test_the_pace_falls_and_the_copy_follows():
+    pace = Pace(0.1, lasts=10)
+    assert [pace.at(n) for n in (0, 5, 9, 10, 1000)] == pytest.approx([0.1, 0.05, 0.01, 0.005, 0.005])
+    assert Pace(0.1).at(10**6) == 0.1
+    made = Dqn(DqnConfig(TOWERS, pace=Pace(1e-2, follow=0.25)))
+    before = [p.detach().clone() for p in made._learned.target.parameters()]
+    made.update(batch(0))
+    for was, slow, fast in zip(before, made._learned.target.parameters(), made._learned.network.parameters(), strict=True):
+        torch.testing.assert_close(slow, was + 0.25 * (fast.detach() - was))
+    for wrong in ({"rate": 0.0}, {"follow": 0.0}, {"follow": 1.5}, {"decay": -1.0}, {"lasts": -1}):
+        with pytest.raises(ConfigError, match="Pace"):
+            Pace(**wrong)
+
+
+def test_a_config_names_its_network():
+    for config, kind in ((TOWERS, Towers), (NetworkConfig(D, F, hidden=8), UserNetwork)):
+        assert isinstance(network_of(config), kind) and network_config(vars(config)) == config
+    with pytest.raises(ConfigError, match="TowersConfig"):
+        TowersConfig(D, layers=0)
+    for wrong in ({"slots": 0}, {"scale": 0.0}, {"conservative": -1.0}):
+        with pytest.raises(ConfigError, match="DqnConfig"):
+            DqnConfig(TOWERS, **wrong)
+    for wrong in ({"slots": 0}, {"scale": 0.0}, {"way": "best"}):
+        with pytest.raises(ConfigError, match="SlateQConfig"):
+            SlateQConfig(TOWERS, **{"slots": 1, **wrong})
+
+
+# The replay.
+
+
+def lived(days, capacity=100, ahead=1, priority=0.0, clicks=5, users=7):
+    """A life of short sessions, and what was added day by day."""
+    env = Environment(LongTermSatisfaction(LongTermSatisfactionConfig(users, 4, 30, clicks=clicks)), 2, steps=3)
+    replay = Replay(capacity, users, env.vectors, 0.9, ahead, priority)
+    seen, rng, log = env.reset(0), np.random.default_rng(0), []
+    for _ in range(days):
+        slates, odds = draw(Noise(rng), seen, 2, Exploration(1.0, 0.3), rng)
+        step = env.step(slates)
+        replay.add(seen, slates, odds, step)
+        log.append((seen, slates, odds, step))
+        seen = env.observe()
+    return replay, log
+
+
+class Noise:
+    version = "noise"
+
+    def __init__(self, rng):
+        self._rng = rng
+
+    def score(self, state, items, mask):
+        return self._rng.normal(size=mask.shape).astype(np.float32)
+
+    def state_dict(self):
+        return {}
+
+    def about(self):
+        return {}
+
+
+@pytest.mark.parametrize(("days", "capacity"), [(13, 100), (33, 9)])
+@pytest.mark.parametrize("ahead", [1, 3, 8])
+def test_a_batch_is_what_happened(days, capacity, ahead):
+    replay, log = lived(days, capacity, ahead)
+    found = set()
+    rows = replay.draw(400, np.random.default_rng(1))
+    kept = range(max(0, days - capacity), days)
+    assert len(replay) == sum(day + 1 < days or bool(log[day][3].left[0]) for day in kept) * 7
+    for n in range(400):
+        context = rows.state.context[n].tobytes()
+        day, user = next(
+            (d, u)
+            for d in kept
+            for u in range(7)
+            if log[d][0].state.context[u].tobytes() == context
+            and (log[d][1][u] == rows.action[n]).all()
+            and np.array_equal(log[d][0].items[u], rows.items[n])
+        )
+        found.add((day, user))
+        seen, _, odds, step = log[day]
+        np.testing.assert_allclose(rows.propensity[n], odds[user], rtol=1e-6)
+        np.testing.assert_array_equal(rows.reward[n], step.reward[user])
+        np.testing.assert_array_equal(rows.response[n], step.response[user])
+        np.testing.assert_array_equal(rows.state.history[n], seen.state.history[user])
+        between, worth, at = 0.0, 1.0, day
+        for number in range(ahead):
+            if log[at][3].left[user]:
+                worth = 0.0
+                break
+            if at + 1 == days:
+                break
+            at, worth = at + 1, worth * 0.9
+            known = at + 1 < days or log[at][3].left[user]
+            if number + 1 < ahead and known:
+                between += worth * log[at][3].reward[user].sum()
+            else:
+                break
+        assert rows.between[n] == pytest.approx(between, rel=1e-4)
+        assert rows.discount[n] == pytest.approx(worth, rel=1e-6)
+        if worth:
+            np.testing.assert_array_equal(rows.next_items[n], log[at][0].items[user])
+            np.testing.assert_array_equal(rows.next_state.context[n], log[at][0].state.context[user])
+    assert len(found) > 0.7 * len(replay)
+
+
+def test_what_surprised_is_drawn_more_often():
+    replay, _ = lived(12, priority=1.0)
+    rng = np.random.default_rng(2)
+    rows = replay.draw(3000, rng)
+    first = rows.items[..., 0].sum(axis=1)
+    often = first == first[0]
+    replay.learned(np.where(often, 50.0, 0.5))
+    share = (replay.draw(3000, rng).items[..., 0].sum(axis=1) == first[0]).mean()
+    assert often.mean() < 0.05 and share > 0.4
+
+
+def test_a_replay_without_outcomes_says_so():
+    env = Environment(LongTermSatisfaction(LongTermSatisfactionConfig(3, 4, 30)), 1)
+    replay = Replay(5, 3, env.vectors, 0.9)
+    assert len(replay) == 0
+    with pytest.raises(ConfigError, match="no decision has an outcome"):
+        replay.draw(3, np.random.default_rng(0))
+    for wrong in ((0, 3, 0.9), (5, 0, 0.9), (5, 3, 1.1)):
+        with pytest.raises(ConfigError, match="Replay"):
+            Replay(wrong[0], wrong[1], env.vectors, wrong[2])
+
+
+# Learning in a world.
+
+
+def learner(world, seed=0):
+    return SlateQ(SlateQConfig(TowersConfig(world.width, world.context, hidden=32), 2, scale=20.0, seed=seed))
+
+
+def test_training_is_repeatable_and_beats_what_is_liked_now():
+    world = Environment(InterestEvolution(InterestEvolutionConfig(64, 10, 500)), 2)
+    told = []
+    settings = Training(12_000, warm=2_000, every=16, ahead=10, explore=(0.3, 0.05))
+    made = learner(world)
+    train(world, made, settings, 0, lambda steps, metrics, policy: told.append((steps, metrics["value"])))
+    assert told[-1][0] >= 12_000 and told[-1][1] > told[0][1]
+    test = Environment(InterestEvolution(InterestEvolutionConfig(300, 10)), 2)
+    assert trial(test, made.policy, 300, 5).mean() > 178, "154 by chance, 164 by what is liked now"
+    short = Training(3_000, warm=500, every=64)
+    versions = []
+    for _ in range(2):
+        again = learner(world)
+        train(world, again, short, 1)
+        versions.append(again.policy.version)
+    assert versions[0] == versions[1]
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"every": 0}, {"explore": (1.2, 0.0)}, {"settled": 0.0}])
+def test_trainings_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ConfigError, match="Training"):
+        Training(**wrong)
+
+
+def test_states_without_a_history_are_read():
+    net = Towers(TowersConfig(3, 2, hidden=4))
+    empty = State(np.zeros((2, 5, 3), np.float32), np.full((2, 5), -1), np.ones((2, 2), np.float32))
+    one = net.user(empty)
+    assert torch.isfinite(one).all() and torch.equal(one[0], one[1])
