@@ -76,13 +76,18 @@ def test_a_slate_by_hand():
     assert best_value(*args, mask, 1)[0] == pytest.approx(5 / 2), "the item that is liked less and worth more"
 
 
+def weights(network):
+    """Parameters by name, to be set by hand."""
+    return dict(network.named_parameters())
+
+
 def test_dueling_by_hand():
     """The value of the state, and what an item adds less the mean of what is offered."""
     net = Towers(TOWERS, 3)
     rows = batch(0)
     user, items, mask = net.user(rows.state), torch.from_numpy(rows.items), torch.from_numpy(rows.mask)
     with torch.no_grad():
-        net.worth.bias += 0.7
+        weights(net)["worth.bias"] += 0.7
         adds, value = net.score(user, items), net.value(user)
         q = values(net, user, items, mask, True)
         for b in range(len(rows)):
@@ -103,9 +108,10 @@ def test_the_conservative_term_by_hand():
 def flat(network, value):
     """Makes a network say ``value`` of the state, and nothing of any item."""
     with torch.no_grad():
-        for parameter in (*network.wants.parameters(), *network.appeal.parameters(), *network.worth.parameters()):
-            parameter.zero_()
-        network.worth.bias += value
+        for name, parameter in weights(network).items():
+            if name.split(".")[0] in ("wants", "appeal", "worth"):
+                parameter.zero_()
+        weights(network)["worth.bias"] += value
 
 
 @pytest.mark.parametrize("sarsa", [None, Exploration(1.0, 0.2)])
@@ -124,8 +130,8 @@ def test_the_next_item_is_chosen_by_one_network_and_judged_by_the_other():
     rows = batch(2)
     nets = made._learned.network, made._learned.target
     with torch.no_grad():
-        nets[0].appeal.weight += 1.0
-        nets[1].appeal.weight -= torch.arange(D) / 3
+        weights(nets[0])["appeal.weight"] += 1.0
+        weights(nets[1])["appeal.weight"] -= torch.arange(D) / 3
         one, two = (n.score(n.user(rows.next_state), torch.from_numpy(rows.next_items)).numpy() for n in nets)
     best = np.where(rows.next_mask, one, -np.inf).argmax(axis=1)
     wanted = rows.discount * two[np.arange(B), best] / K
@@ -139,10 +145,10 @@ def test_slateq_s_target_by_hand():
     for net in (made._values.network, made._values.target):
         flat(net, 0.4)  # of none
         with torch.no_grad():
-            net.appeal.weight[0, 0] = 2.0  # an item is worth twice its first number
+            weights(net)["appeal.weight"][0, 0] = 2.0  # an item is worth twice its first number
     flat(made._choice.network, 0.0)
     with torch.no_grad():
-        made._choice.network.appeal.weight[0, 1] = 1.0  # and is taken by its second
+        weights(made._choice.network)["appeal.weight"][0, 1] = 1.0  # and is taken by its second
     rows = batch(3)
     weight, worth = np.exp(np.clip(rows.next_items[..., 1], -6, 6)), 2.0 * rows.next_items[..., 0].astype(float)
     after = [by_force(weight[b], worth[b], 0.4, rows.next_mask[b], 2) if rows.next_mask[b].any() else 0.4 for b in range(B)]
@@ -191,12 +197,16 @@ def test_a_config_names_its_network():
         assert isinstance(network_of(config), kind) and network_config(vars(config)) == config
     with pytest.raises(ConfigError, match="TowersConfig"):
         TowersConfig(D, layers=0)
-    for wrong in ({"slots": 0}, {"scale": 0.0}, {"conservative": -1.0}):
-        with pytest.raises(ConfigError, match="DqnConfig"):
-            DqnConfig(TOWERS, **wrong)
-    for wrong in ({"slots": 0}, {"scale": 0.0}, {"way": "best"}):
-        with pytest.raises(ConfigError, match="SlateQConfig"):
-            SlateQConfig(TOWERS, **{"slots": 1, **wrong})
+    for make in (
+        lambda: DqnConfig(TOWERS, slots=0),
+        lambda: DqnConfig(TOWERS, scale=0.0),
+        lambda: DqnConfig(TOWERS, conservative=-1.0),
+        lambda: SlateQConfig(TOWERS, slots=0),
+        lambda: SlateQConfig(TOWERS, 1, scale=0.0),
+        lambda: SlateQConfig(TOWERS, 1, way="best"),
+    ):
+        with pytest.raises(ConfigError, match=r"DqnConfig|SlateQConfig"):
+            make()
 
 
 # The replay.

@@ -189,7 +189,7 @@ def test_an_environment_is_the_world_on_the_axes_of_a_batch():
     seen = env.reset(3)
     assert seen.items.shape == (50, 6, TOPICS) and seen.mask.all() and seen.here.all()
     assert seen.state.history.shape == (50, 4, TOPICS) and seen.state.context.shape == (50, env.context)
-    history = [[] for _ in range(50)]
+    history: list[list[int]] = [[] for _ in range(50)]
     count = np.zeros(50)
     rng = np.random.default_rng(0)
     for day in range(12):

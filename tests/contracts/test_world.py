@@ -1,5 +1,7 @@
 """The contract of World, run on every implementation, and what the shop promises. A new one adds a line to WORLDS."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, Lon
 from longgame.simulation.shop import CATEGORIES, HYPE, QUALITY, Shop, ShopConfig
 
 USERS, ITEMS, SLOTS = 40, 13, 3
-WORLDS = {
+WORLDS: dict[str, Any] = {
     "shop": lambda users=USERS: Shop(ShopConfig(users=users, items=ITEMS)),
     "interest evolution": lambda users=USERS: InterestEvolution(InterestEvolutionConfig(users, 5, ITEMS)),
     "long-term satisfaction": lambda users=USERS: LongTermSatisfaction(LongTermSatisfactionConfig(users, 5, ITEMS)),
