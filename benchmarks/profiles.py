@@ -64,8 +64,8 @@ COLD = (1, 3, 5, 10, 30, 100)
 GRID = (1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 70, 100, 150, 220, 320, 480)
 """Lengths of history at which a network learns."""
 TARGETS, BATCH = 24, 128
-ARMS = ("without", "profile", "shuffled")
-MORE = (*ARMS, "liked", "liked and profile")
+ARMS = ("plain", "without", "profile", "shuffled")
+MORE = (*ARMS, "plain and profile", "liked", "liked and profile")
 
 
 @dataclass(frozen=True)
@@ -254,8 +254,8 @@ def by_user(states: States, values: F64) -> tuple[I64, F64]:
     return users, np.bincount(place, values) / np.bincount(place)
 
 
-def world(data: Data, asked: argparse.Namespace, text: Features) -> tuple[Reader, F32, Population]:
-    """What is learned from the training users' first events alone: item vectors, and what is usual. The former are kept."""
+def world(data: Data, asked: argparse.Namespace, text: Features) -> tuple[Reader, Population]:
+    """What is learned from the training users' first events alone: who reads items, which is kept, and what is usual."""
     held = [e for u in data.train.tolist() for e in data.events[u][: data.learned(u)]]
     log = Interactions.of(held, text.ids)
     told = blake2b(text.version.encode()).hexdigest()[:8]
@@ -263,18 +263,22 @@ def world(data: Data, asked: argparse.Namespace, text: Features) -> tuple[Reader
     if not kept.exists():
         fitted = Reader.fit(text, log, 64, SequenceConfig(steps=STEPS, epochs=asked.passes))
         save(kept, *features_part(fitted, fitted.features(text)))
-    reader, features = load_features(*load(kept))
+    reader, _ = load_features(*load(kept))
     config = ProfileConfig(half_life=timedelta(days=asked.half_life), shrink=asked.shrink, tastes=asked.tastes)
     population = Population.fit(config, Tags.of(data.items), held, data.users.values())
-    return reader, features.vectors, population
+    return reader, population
 
 
-def plain(data: Data, population: Population) -> dict[str, F32]:
-    """Scores (I,) that know no user."""
-    count, ids = np.zeros(len(data.items), np.float32), [item.id for item in data.items]
+def sums(data: Data, population: Population, numbers: F32) -> dict[str, F32]:
+    """Scores (N, I), or (I,) where they know no user, without a network and without anything learned of how to add up."""
+    count, g = np.zeros(len(data.items), np.float32), len(population.tags)
     for user in data.train.tolist():
         np.add.at(count, data.position[user][: data.learned(user)], 1)
-    return {"popularity": count, "mean rating": np.array([population.items.get(id, 0.0) for id in ids], np.float32)}
+    traits = population.traits([item.id for item in data.items])
+    mean, tags = traits[:, -1], _wide(numbers[:, :g]) @ traits[:, :g].T
+    tastes = _wide(numbers[:, 2 * g : -len(GENERAL)]) @ traits[:, g:-1].T
+    out = {"popularity": count, "mean rating": mean, "mean rating and tags": mean + tags}
+    return {**out, "mean rating and tastes": mean + tastes, "all of these": mean + tags + tastes}
 
 
 def _wide(bounded: F32) -> F32:
@@ -287,7 +291,7 @@ class Setting:
     """What all seeds share."""
 
     reader: Reader
-    vectors: F32
+    text: Features
     population: Population
     parts: Mapping[str, States]
     numbers: Mapping[str, F32]
@@ -296,54 +300,37 @@ class Setting:
 
 def setting(data: Data, asked: argparse.Namespace, text: Features) -> Setting:
     start = time.perf_counter()
-    reader, vectors, population = world(data, asked, text)
-    if asked.wide:
-        tagged, loading = population.rows([item.id for item in data.items])
-        mean = np.array([[population.items.get(item.id, 0.0)] for item in data.items])
-        told = np.concatenate([0.3 * tagged[:, :-1], loading, mean], axis=1)
-        vectors = np.concatenate([vectors, told.astype(np.float32)], axis=1)
+    reader, population = world(data, asked, text)
     final = asked.judge == "test"
     judged = {"new": cold(data, data.test if final else data.chosen), "warm": warm(data, 1 if final else 0)}
     parts = {"learn": lesson(data), "chosen": cold(data, data.chosen), "warm chosen": warm(data, 0), **judged}
     numbers = {name: profiles(data, states, population, not asked.no_attributes) for name, states in parts.items()}
-    about = f"item vectors {vectors.shape}, {len(population.tags)} tags, {len(parts['learn'])} states to learn from"
+    about = f"item vectors of {reader.width} numbers and traits, {len(population.tags)} tags, {len(parts['learn'])} states to learn from"
     print(f"{about}; {time.perf_counter() - start:.0f} s", flush=True)
-    return Setting(reader, vectors, population, parts, numbers)
+    return Setting(reader, text, population, parts, numbers)
 
 
 def run_seed(data: Data, asked: argparse.Namespace, held: Setting, seed: int) -> dict[str, dict[str, F64]]:
     """Arm -> "new" and "warm" -> AUC of each state that is judged."""
-    reader, vectors, population, parts, numbers = held.reader, held.vectors, held.population, held.parts, held.numbers
+    population, parts, numbers = held.population, held.parts, held.numbers
     judged = {name: parts[name] for name in ("new", "warm")}
     print(f"seed {seed}:")
-    out: dict[str, dict[str, F64]] = {}
-    for name, scores in plain(data, population).items():
-        out[name] = {n: grouped_auc(data, s, np.broadcast_to(scores, (len(s), len(scores)))) for n, s in judged.items()}
-    tagged, loading = population.rows([item.id for item in data.items])
-    mean = plain(data, population)["mean rating"]
-    for name in ("mean rating and tags", "mean rating and tastes"):  # a sum, without anything learned
-        g = len(population.tags)
-        told = {n: mean + numbers[n][:, :g] * population.spread @ tagged[:, :-1].T for n in judged}
-        if name.endswith("tastes"):
-            told = {
-                n: mean + _wide(numbers[n][:, 2 * g : -len(GENERAL)]) @ (loading * population.tastes.spread).T for n in judged
-            }
-        out[name] = {n: grouped_auc(data, s, told[n].astype(np.float32)) for n, s in judged.items()}
+    told = {n: sums(data, population, numbers[n]) for n in judged}
+    out: dict[str, dict[str, F64]] = {
+        name: {n: grouped_auc(data, s, np.broadcast_to(told[n][name], (len(s), len(data.items)))) for n, s in judged.items()}
+        for name in told["new"]
+    }
     for arm in asked.arms:
         start = time.perf_counter()
         context: Mapping[str, F32] = {n: np.zeros((len(s), 0), np.float32) for n, s in parts.items()}
-        if arm in ("profile", "liked and profile"):
+        if arm.endswith("profile"):
             context = numbers
         if arm == "shuffled":
             context = {n: shuffled(numbers[n], s, derive(seed, "profiles", "shuffle", n)) for n, s in parts.items()}
         known = {n: Part(s, histories(data, s, arm.startswith("liked")), context[n]) for n, s in parts.items()}
-        config, arrays = policy_network(reader, context["learn"].shape[1])
-        more = vectors.shape[1] - config.width
-        config = replace(config, width=vectors.shape[1])
-        begun = {
-            **arrays,
-            **{n: np.pad(arrays[n], ((0, 0), (0, more))) for n in ("enter.weight", "item.weight", "appeal.0.weight")},
-        }
+        reader = held.reader if arm.startswith("plain") else replace(held.reader, traits=population.version)
+        vectors, width = reader.features(held.text, population).vectors, context["learn"].shape[1]
+        config, begun = policy_network(reader, width, population, width > 0)
         network = UserNetwork(replace(config, dropout=asked.dropout), seed)
         from_arrays(network, begun)
         epoch, _ = learn(data, network, vectors, known, asked, seed)
