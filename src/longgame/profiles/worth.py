@@ -29,12 +29,13 @@ def fit_worth(user: I64, item: I64, value: F64, tagged: F64, level: float) -> tu
     known = rated / (rated + _ITEM)
     ridge = np.full(tagged.shape[1], _TAG)
     ridge[-1] = 1e-6  # there is always something to tell the middle from
-    left = (tagged * known[:, None]).T @ tagged + np.diag(ridge)
-    levels, by_tag = np.zeros(users), np.zeros(tagged.shape[1])
+    left: F64 = (tagged * known[:, None]).T @ tagged + np.diag(ridge)
+    levels: F64 = np.zeros(users)
+    by_tag: F64 = np.zeros(tagged.shape[1])
     worth: F64 = np.zeros(items)
     for _ in range(_ROUNDS):
         total = np.bincount(item, value - levels[user], items)
         worth = (total + _ITEM * tagged @ by_tag) / (rated + _ITEM)
-        by_tag = np.linalg.solve(left, tagged.T @ (total / (rated + _ITEM)))
+        by_tag = np.linalg.solve(left, tagged.T @ (total / (rated + _ITEM))).astype(np.float64)
         levels = np.bincount(user, value - worth[item], users) / (rates + level)
     return worth, by_tag

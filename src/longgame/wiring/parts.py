@@ -221,7 +221,8 @@ def policy_network(
     user by the ``profile`` at the end of the context; without one, to anybody.
     """
     learned = reader.sequence.config.network()
-    traits, pairs = 0, ()
+    traits = 0
+    pairs: tuple[tuple[int, int], ...] = ()
     if reader.traits:
         assert usual is not None and usual.version == reader.traits
         traits = usual.traits([]).shape[1]
