@@ -19,7 +19,7 @@ from longgame.serving.service import Live, Service
 from longgame.settings import load_settings
 from longgame.state import build_state
 from longgame.store.memory import MemoryStore
-from longgame.types import Event, Item, ItemId, Request, UserId
+from longgame.types import F32, Event, Item, ItemId, Request, UserId
 from longgame.wiring.online import Follower
 from longgame.wiring.parts import features_part, load_features
 from longgame.wiring.training import train
@@ -49,7 +49,7 @@ def test_what_only_the_strict_rate_is_worth_what_only_the_mild_rate():
 
 
 def test_an_item_that_few_rated_is_worth_what_its_tags_say():
-    tagged = np.stack([np.arange(30) % 2, np.ones(30)], axis=1)
+    tagged = np.stack([np.arange(30) % 2, np.ones(30)], axis=1).astype(np.float64)
     item = np.repeat(np.arange(28), 20)
     worth, by_tag = fit_worth(np.arange(560) % 20, item, np.where(item % 2, 1.0, -1.0), tagged, 4.0)
     assert worth[29] > 0.5 and worth[28] < -0.5  # nobody rated either
@@ -128,9 +128,10 @@ def test_a_policy_begins_as_the_supervised_model_and_what_an_item_is_expected_to
     items = made.features.vectors[None]
     mask = np.ones((1, len(made.features)), np.bool_)
 
-    def scores(context: np.ndarray) -> np.ndarray:
+    def scores(context: F32) -> F32:
         state = State(np.zeros((1, 1, items.shape[2]), np.float32), np.full((1, 1), -1, np.int64), context[None])
-        return made.policy.score(state, items, mask)[0]
+        out: F32 = made.policy.score(state, items, mask)[0]
+        return out
 
     mine = [own for own, _ in pairs(usual, 0, 0)]
     np.testing.assert_array_equal(own, np.array(told.context, np.float32))

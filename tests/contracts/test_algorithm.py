@@ -26,7 +26,7 @@ NETWORK = NetworkConfig(D, F, hidden=8, steps=T)
 UNIFORM, NEARLY = Exploration(1.0, 1.0), Exploration(1.0, 0.05)
 
 
-def reinforce(network: NetworkConfig = NETWORK, **more: object) -> Reinforce:
+def reinforce(network: NetworkConfig = NETWORK, /, **more: object) -> Reinforce:
     """A learner that begins without a preference: one that begins with a strong one takes long to change its mind."""
     settings = {"learning_rate": 2e-2, "entropy": 0.0, "average": 0.5, **more}
     start = to_arrays(UserNetwork(network))
