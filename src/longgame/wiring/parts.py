@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from longgame.algorithms.critic import network_config
 from longgame.algorithms.dqn import ValuePolicy
 from longgame.algorithms.linear_thompson import LinearThompsonConfig, LinearThompsonPolicy
 from longgame.algorithms.rank import RankPolicy
@@ -205,7 +206,7 @@ def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
     """The policy that ``policy.about()`` and ``policy.state_dict()`` describe."""
     kind = about.get("kind")
     if kind == "network":
-        return NetworkPolicy(NetworkConfig(**about["network"]), arrays, about["name"])
+        return NetworkPolicy(network_config(about["network"]), arrays, about["name"])
     if kind == "linear-thompson":
         return LinearThompsonPolicy(LinearThompsonConfig(**about["config"]), np.array(arrays["draws"], np.float32))
     if kind == "rank":
