@@ -33,7 +33,7 @@ WIDTH = 128
 FOLDS = 5
 DIRECTIONS = 12
 """Of the personas' texts."""
-SHARES = (30.0, 100.0, 300.0, 1000.0)
+SHARES = (10.0, 30.0, 100.0, 300.0, 1000.0)
 """Prices of an item's ridge regression on them, in ratings."""
 
 

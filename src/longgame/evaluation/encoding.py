@@ -18,9 +18,11 @@ AGREE = 10
 Embed = Callable[[Sequence[str]], F32]
 
 
-def speeds(embed: Embed, texts: Sequence[str], rounds: int, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-    """Texts a second of each round; a few are read first, for what is made when first used."""
-    embed(texts[:64])
+def speeds(
+    embed: Embed, texts: Sequence[str], rounds: int, warm: int = 64, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Texts a second of each round; ``warm`` texts are read first, for what is made when first used."""
+    embed(texts[:warm])
     out = []
     for _ in range(rounds):
         start = clock()

