@@ -311,3 +311,15 @@ def test_a_key_is_not_sent_in_the_open():
     for wrong in ({"budget": 1.0}, {"price": -1.0}, {"price": math.inf}, {"answer": 0}):
         with pytest.raises(ConfigError):
             Endpoint(**{"url": "http://x/v1", "model": "m"} | wrong)
+
+
+def test_what_was_no_answer_is_told_apart():
+    def answer(h: Handler, asked: dict[str, Any]) -> None:
+        odd = "odd" in asked["messages"][-1]["content"]
+        says("who knows", [("who", 1.0)])(h, asked) if odd else says("positive", [("positive", 0.9)])(h, asked)
+
+    with serving(answer) as server:
+        odds, said = chat(server).answered(["a", "odd"], OPTIONS)
+    assert said.tolist() == [True, False]
+    np.testing.assert_allclose(odds[1], -math.log(3), rtol=1e-5)
+    assert odds[0].argmax() == 1

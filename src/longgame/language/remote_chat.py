@@ -30,7 +30,7 @@ from longgame.language.replies import (
     worded,
 )
 from longgame.language.schemas import checked, strict
-from longgame.types import F32
+from longgame.types import F32, Bool
 
 T = TypeVar("T")
 
@@ -85,6 +85,10 @@ class Chat:
         Raises ConfigError for options that begin alike; RemoteError where the server cannot be had, a bound is reached, or
         not one of the prompts gets an answer; MissingExtra without the client.
         """
+        return self.answered(prompts, options)[0]
+
+    def answered(self, prompts: Sequence[str], options: Sequence[str]) -> tuple[F32, Bool]:
+        """As :meth:`choose`, and (n,) False for a prompt that was answered by none of the options: 1/m is no answer to keep."""
         names = named(options)
         readers: tuple[Callable[[Reply], Scores], ...] = (
             lambda said: scored(said, names),
@@ -96,7 +100,8 @@ class Chat:
         if told and not rows:
             raise RemoteError(f"{self.endpoint.where}: answers no prompt by one of {list(options)}; the first {told[0]}")
         unsaid = prior(len(names))
-        return np.array([unsaid if isinstance(row, str) else row for row in told], np.float32).reshape(-1, len(names))
+        out = np.array([unsaid if isinstance(row, str) else row for row in told], np.float32).reshape(-1, len(names))
+        return out, np.array([not isinstance(row, str) for row in told], np.bool_)
 
     def generate(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """For each prompt an object that is valid against the schema.
