@@ -145,7 +145,7 @@ class Chat:
         left, given_up = list(range(len(prompts))), 0
         while left:
             rows = left if self._sure[what] else left[:1]
-            bodies = [body(prompts[row], rung[row], tried[row]) for row in rows]
+            bodies, habits = [body(prompts[row], rung[row], tried[row]) for row in rows], self._habits.copy()
             for row, said in zip(rows, self._carrier.ask(self._route, bodies, lambda _, answer: reply(answer)), strict=True):
                 lowest = rung[row] + 1 == len(readers)
                 try:
@@ -155,10 +155,11 @@ class Chat:
                         tried[row] = _DONE
                         continue
                     out[row] = f"was refused: {said.told}"
+                    if habits.copy().learn(said.told):  # all of a batch were asked the old way, whoever is heard first
+                        self._habits.learn(said.told)
+                        continue
                     if self._sure[what]:
                         tried[row] = _DONE if lowest else tried[row] + 1
-                    elif self._habits.learn(said.told):
-                        continue
                     elif lowest:
                         tried[row], given_up = _DONE, given_up + 1
                 except Unread as trouble:
@@ -220,6 +221,11 @@ class _Habits:
         self.top = _TOP[0]
         self.strict = True
         self.unknown: set[str] = set()
+
+    def copy(self) -> _Habits:
+        out = _Habits()
+        out.most, out.top, out.strict, out.unknown = self.most, self.top, self.strict, set(self.unknown)
+        return out
 
     def learn(self, told: str) -> bool:
         """Whether a refusal names something that can be asked otherwise; each is learned once."""
