@@ -342,7 +342,7 @@ class Post:
 
 
 def test_what_a_batch_was_refused_for_is_asked_otherwise_and_costs_no_try():
-    post = Post()
+    post: Any = Post()
     odds, said = Chat(Endpoint(url="http://127.0.0.1:1/v1", model="m", tries=1), post).answered(["a", "b", "c"], OPTIONS)
     assert said.all() and (odds.argmax(axis=1) == 1).all()
     assert [len(asked) for asked in post.rounds] == [3, 3], "all of them, once the old way and once the new"

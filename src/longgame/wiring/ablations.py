@@ -10,11 +10,12 @@ import difflib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from longgame.datasets.catalogue import catalogue, has_texts
+from longgame.datasets.catalogue import Catalogue, catalogue, has_texts
 from longgame.datasets.labelled import is_scored
 from longgame.datasets.personas import is_shown, persona_ratings, rated_file, shown
 from longgame.errors import ConfigError, DataError, MissingExtra
@@ -100,8 +101,14 @@ def _is_catalogue(folder: Path) -> bool:
     return rated_file(folder) is None and not is_shown(folder) and has_texts(folder)
 
 
+@lru_cache(maxsize=1)
+def _catalogue(folder: Path) -> Catalogue:
+    """Of one folder at a time, which three forms read one after the other."""
+    return catalogue(folder)
+
+
 def _neighbours(folder: Path, wish: Wish) -> list[Section]:
-    log, items = catalogue(folder).taken()
+    log, items = _catalogue(folder).taken()
     wish.say(f"{folder.name}: {len(items):,} items with a text, {len(log):,} events")
     readers, plain = neighbour_readers(items, wish.cache)
     rows = neighbours(log, readers, plain, wish.seeds, on_row=lambda row: wish.say(f"  {row.name}: {row.figures[_RECALL]}"))
@@ -130,7 +137,7 @@ def neighbour_readers(items: Sequence[Item], cache: VectorCache) -> tuple[dict[s
 
 
 def _encoding(folder: Path, wish: Wish) -> list[Section]:
-    texts = list(dict.fromkeys(item.text for item in catalogue(folder).items if len(item.text.split()) <= SHORT))
+    texts = list(dict.fromkeys(item.text for item in _catalogue(folder).items if len(item.text.split()) <= SHORT))
     if len(texts) < 64:
         raise DataError(f"{folder}: {len(texts):,} texts have {SHORT} words or fewer, and 64 are needed")
     if not MiniLM.installed():
@@ -155,7 +162,7 @@ def _encoding(folder: Path, wish: Wish) -> list[Section]:
 def _objects(folder: Path, wish: Wish) -> list[Section]:
     if not SmolLMWriter.installed():
         raise MissingExtra("evaluate language, objects", "llguidance", "generate")
-    items, thin = catalogue(folder).items, Settings().reading.thin
+    items, thin = _catalogue(folder).items, Settings().reading.thin
     rows = [row for row in drawn(items, "descriptions") if len(items[row].text.split()) <= thin][: wish.objects + _EXAMPLES]
     if len(rows) <= 2 * _EXAMPLES:
         raise DataError(f"{folder}: {len(rows):,} items have a text of {thin} words or fewer, and more are needed")
