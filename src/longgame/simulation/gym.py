@@ -10,7 +10,7 @@ Gymnasium has no plugins since its 1.0: the import registers the worlds, or the 
 ``gymnasium.make("longgame.simulation.gym:longgame/Shop-v0")``.
 
 - *Observation*: a dictionary of ``context`` (F,), what the world tells and the session in numbers (``Environment``);
-  ``history`` (T, D), vectors of what was responded to, newest last; ``items`` (C, D), what is offered; ``mask`` (C,), what can
+  ``history`` (T, D), vectors of what was responded to, newest last; ``offered`` (C, D), vectors of what can be chosen from; ``mask`` (C,), what can
   be shown, all 0 for who is not here today: then no action counts.
 - *Action*: K columns of what is offered, or one where a slate has one slot. A column that is repeated, or masked, leaves its
   slot empty: so every action is allowed.
@@ -57,11 +57,23 @@ WORLDS: Mapping[str, tuple[Made, int | None]] = {
 
 
 class User(gymnasium.Env[Seen, Any]):
-    """One user. ``world`` is one of :data:`WORLDS`, ``settings`` are its config's; steps and remembers: ``Environment``."""
+    """One user. ``world`` is one of :data:`WORLDS`, ``settings`` are its config's; steps and remembers: ``Environment``.
+
+    Nothing can be rendered: ``render_mode`` is there because callers give it.
+    """
 
     metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own form
 
-    def __init__(self, world: str, slots: int = 1, steps: int = 1, remembers: bool = True, **settings: Any) -> None:
+    def __init__(
+        self,
+        world: str,
+        slots: int = 1,
+        steps: int = 1,
+        remembers: bool = True,
+        render_mode: str | None = None,
+        **settings: Any,
+    ) -> None:
+        self.render_mode = render_mode
         self._world = _environment(world, 1, slots, steps, remembers, settings)
         self.observation_space, self.action_space = _spaces(self._world)
         self._seen = self._world.observe()
@@ -151,13 +163,15 @@ def _spaces(world: Environment) -> tuple[spaces.Dict, spaces.Space[Any]]:
     offered, past = (world.candidates, world.width), (world.steps, world.width)
     seen: dict[str, spaces.Space[Any]] = {
         "history": spaces.Box(np.broadcast_to(np.minimum(low, 0), past), np.broadcast_to(np.maximum(high, 0), past)),
-        "items": spaces.Box(np.broadcast_to(np.minimum(low, 0), offered), np.broadcast_to(np.maximum(high, 0), offered)),
+        "offered": spaces.Box(np.broadcast_to(np.minimum(low, 0), offered), np.broadcast_to(np.maximum(high, 0), offered)),
         "mask": spaces.MultiBinary(world.candidates),
     }
     if world.context:
         seen["context"] = spaces.Box(-np.inf, np.inf, (world.context,))
     one = world.slots == 1
-    return spaces.Dict(seen), spaces.Discrete(world.candidates) if one else spaces.MultiDiscrete([world.candidates] * world.slots)
+    return spaces.Dict(seen), spaces.Discrete(world.candidates) if one else spaces.MultiDiscrete(
+        [world.candidates] * world.slots
+    )
 
 
 def _population(seed: int | None, rng: np.random.Generator, options: Mapping[str, Any] | None) -> int:
@@ -171,7 +185,7 @@ def _told(seen: Observation) -> Seen:
     """What is known of B users; arrays of their own, which nobody writes to later."""
     told = {
         "history": np.ascontiguousarray(seen.state.history),
-        "items": np.ascontiguousarray(seen.items),
+        "offered": np.ascontiguousarray(seen.items),
         "mask": (seen.mask & seen.here[:, None]).astype(np.int8),
     }
     return {**told, "context": seen.state.context} if seen.state.context.shape[1] else told
