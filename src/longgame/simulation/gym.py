@@ -10,8 +10,8 @@ Gymnasium has no plugins since its 1.0: the import registers the worlds, or the 
 ``gymnasium.make("longgame.simulation.gym:longgame/Shop-v0")``.
 
 - *Observation*: a dictionary of ``context`` (F,), what the world tells and the session in numbers (``Environment``);
-  ``history`` (T, D), vectors of what was responded to, newest last; ``offered`` (C, D), vectors of what can be chosen from; ``mask`` (C,), what can
-  be shown, all 0 for who is not here today: then no action counts.
+  ``history`` (T, D), vectors of what was responded to, newest last; ``offered`` (C, D), vectors of what can be chosen from;
+  ``mask`` (C,), what can be shown, all 0 for who is not here today: then no action counts.
 - *Action*: K columns of what is offered, or one where a slate has one slot. A column that is repeated, or masked, leaves its
   slot empty: so every action is allowed.
 - *Reward*: the sum over the slots, by the world's objective.
@@ -24,7 +24,7 @@ Many users are one environment, not many: a step is one step of arrays. Who ends
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -157,7 +157,7 @@ def _environment(world: str, users: int, slots: int, steps: int, remembers: bool
     return Environment(made, slots, steps, remembers)
 
 
-def _spaces(world: Environment) -> tuple[spaces.Dict, spaces.Space[Any]]:
+def _spaces(world: Environment) -> tuple[spaces.Space[Seen], spaces.Space[Any]]:
     """Of one user. Only the context has no bounds."""
     low, high = world.vectors.min(axis=0), world.vectors.max(axis=0)
     offered, past = (world.candidates, world.width), (world.steps, world.width)
@@ -183,12 +183,14 @@ def _population(seed: int | None, rng: np.random.Generator, options: Mapping[str
 
 def _told(seen: Observation) -> Seen:
     """What is known of B users; arrays of their own, which nobody writes to later."""
-    told = {
+    told: Seen = {
         "history": np.ascontiguousarray(seen.state.history),
         "offered": np.ascontiguousarray(seen.items),
         "mask": (seen.mask & seen.here[:, None]).astype(np.int8),
     }
-    return {**told, "context": seen.state.context} if seen.state.context.shape[1] else told
+    if seen.state.context.shape[1]:
+        told["context"] = seen.state.context
+    return told
 
 
 def _row(told: Seen, row: int) -> Seen:
