@@ -101,14 +101,14 @@ def test_the_command_writes_a_file_that_needs_no_pickle(tmp_path: Path, monkeypa
         monkeypatch.setenv(f"LONGGAME_{name}", value)
     run = CliRunner()
     assert run.invoke(app, ["export", "log.npz"]).exit_code == 2, "an empty log"
-    assert run.invoke(app, "simulate --users 30 --items 9 --days 12 --k 2 --log".split()).exit_code == 0
+    assert run.invoke(app, ["simulate", "--users", "30", "--items", "9", "--days", "12", "--k", "2", "--log"]).exit_code == 0
     said = run.invoke(app, ["export", "log.npz"])
     assert said.exit_code == 0 and "9 actions" in said.stdout
     with np.load(tmp_path / "log.npz", allow_pickle=False) as log:
         assert log.files[:5] == ["observations", "actions", "rewards", "terminals", "timeouts"]
         over = log["terminals"] + log["timeouts"]
         assert over.max() == 1 and 0 < log["terminals"].sum() < over.sum() and over[-1] == 1
-        assert 0 <= log["actions"].min() and log["actions"].max() < len(log["items"]) == 9
+        assert log["actions"].min() >= 0 and log["actions"].max() < len(log["items"]) == 9
         assert len({len(log[name]) for name in log.files if name != "items"}) == 1
     for words, wrong in ((["log.h5"], "must end in .npz"), (["log.npz", "--to", "csv"], "must be d3rlpy, got 'csv'")):
         refused = run.invoke(app, ["export", *words])

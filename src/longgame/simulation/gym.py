@@ -168,10 +168,9 @@ def _spaces(world: Environment) -> tuple[spaces.Space[Seen], spaces.Space[Any]]:
     }
     if world.context:
         seen["context"] = spaces.Box(-np.inf, np.inf, (world.context,))
-    one = world.slots == 1
-    return spaces.Dict(seen), spaces.Discrete(world.candidates) if one else spaces.MultiDiscrete(
-        [world.candidates] * world.slots
-    )
+    one, c = world.slots == 1, world.candidates
+    action: spaces.Space[Any] = spaces.Discrete(c) if one else spaces.MultiDiscrete([c] * world.slots)
+    return cast("spaces.Space[Seen]", spaces.Dict(seen)), action  # Gymnasium types what a dictionary holds as objects
 
 
 def _population(seed: int | None, rng: np.random.Generator, options: Mapping[str, Any] | None) -> int:
