@@ -101,10 +101,11 @@ def learned(world: str, settings: dict[str, int], steps: int, seed: int, plain: 
     model = PPO(
         "MultiInputPolicy",
         VecNormalize(users, norm_obs=False, gamma=0.995),
-        n_steps=64,
+        n_steps=128,
         batch_size=512,
-        n_epochs=5,
+        n_epochs=8,
         gamma=0.995,
+        gae_lambda=0.99,  # what a choice costs is seen when the session ends
         learning_rate=1e-3,
         policy_kwargs=policy,
         seed=seed,

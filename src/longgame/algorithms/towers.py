@@ -68,13 +68,25 @@ class Towers(nn.Module):
 
     def score(self, user: Tensor, items: Tensor) -> Tensor:
         """(B, H) and (B, C, D), or (C, D) for one set of candidates that all share -> (B, C)."""
-        # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
-        wants = self.wants(user) * self.config.hidden**-0.5
-        back, own = wants @ self.item.weight, wants @ self.item.bias
+        back, own = self._asks(user)
         appeal = self.appeal(items)[..., 0]
         product = back @ items.T if items.dim() == 2 else (items @ back[:, :, None])[:, :, 0]
-        out: Tensor = product + appeal + own[:, None]
+        out: Tensor = product + (appeal + own[:, None])
         return out
+
+    def _asks(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H) -> (B, D), (B,): what a user wants, on an item's vector and apart from it.
+
+        (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built. Where B is more
+        than D the two matrices are multiplied first, which is less work.
+        """
+        item = torch.cat([self.item.weight, self.item.bias[:, None]], dim=1)
+        if len(user) > item.shape[1]:
+            both = user @ (self.wants.weight.T @ item) + self.wants.bias @ item
+        else:
+            both = self.wants(user) @ item
+        both = both * self.config.hidden**-0.5
+        return both[:, :-1], both[:, -1]
 
     def value(self, user: Tensor) -> Tensor:
         """(B, H) -> (B,)."""
