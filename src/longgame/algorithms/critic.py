@@ -73,7 +73,7 @@ class Learned:
         """Down the gradient of ``loss``, whose length is at most ``limit``. What the loss was."""
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks it
-        torch.nn.utils.clip_grad_norm_(self._weights, limit, foreach=False)
+        torch.nn.utils.clip_grad_norm_(self._weights, limit)
         for group in self._optimizer.param_groups:
             group["lr"] = self.pace.at(self.updates)
         self._optimizer.step()

@@ -200,7 +200,10 @@ class Dqn:
         if offered.some is not None:
             adds = adds.masked_fill(~offered.some, -torch.inf)
         take = min(config.slots, adds.shape[1])
-        best = adds.argmax(dim=1, keepdim=True) if take == 1 else adds.topk(take, dim=1, sorted=False).indices
+        if take == 1:  # numpy's is ten times as fast as torch's
+            best = torch.from_numpy(adds.numpy().argmax(axis=1)[:, None])
+        else:
+            best = adds.topk(take, dim=1, sorted=False).indices
         judge = slow.user(batch.next_state) if config.double else user
         worth = values_of(slow, judge, offered.take(best), offered.mean() if config.dueling else None)
         if offered.some is not None:
