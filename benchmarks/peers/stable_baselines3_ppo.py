@@ -111,6 +111,11 @@ def learned(world: str, settings: dict[str, int], steps: int, seed: int, plain: 
         seed=seed,
         device="cpu",
     )
+    if not plain:  # begins at the scores themselves, not at a mixture of them
+        layer, count = model.policy.action_net, model.action_space.n
+        with torch.no_grad():
+            layer.weight.zero_()
+            layer.weight[:, :count] = torch.eye(count)
     return model.learn(steps)
 
 
@@ -123,8 +128,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--plain", action="store_true", help="MultiInputPolicy as it is")
     given = parser.parse_args(words)
     packages = ", ".join(f"{name} {version(name)}" for name in ("stable-baselines3", "gymnasium", "torch"))
-    world, settings = f"longgame/{given.world}-v0", {"candidates": 10, "slots": 2}
-    print(f"{world}, 10 candidates, 2 slots; {packages}", flush=True)
+    world, settings = f"longgame/{given.world}-v0", {"candidates": 10, "slots": 1}
+    print(f"{world}, 10 candidates, 1 slot; {packages}", flush=True)
     gains = []
     for seed in range(given.seeds):
         start = time.perf_counter()
