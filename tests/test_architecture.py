@@ -104,6 +104,7 @@ HEAVY = {
     "uvicorn": ("serving/", "commands/"),
     "sqlalchemy": ("store/",),
     "typer": ("cli.py", "commands/"),
+    "gymnasium": ("simulation/gym.py",),
     "pickle": (),
     "random": (),
 }

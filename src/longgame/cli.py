@@ -18,6 +18,7 @@ from longgame.commands import (
     data,
     doctor,
     evaluating,
+    exporting,
     importing,
     knowledge,
     profile,
@@ -70,6 +71,7 @@ COMMANDS = (
     ("train", training.train),
     ("tune", tuning.tune),
     ("simulate", worlds.simulate),
+    ("export", exporting.export),
     ("serve", serving.serve),
     ("demo", worlds.demo),
 )
