@@ -40,7 +40,7 @@ class PictureModel(Protocol):
         """Width of a vector."""
 
     def embed(self, pictures: Sequence[bytes]) -> F32:
-        """Bytes of files -> (n, width), unit rows (zeros for what is no picture), row i for picture i whatever its neighbours."""
+        """Bytes of files -> (n, width), unit rows (zeros for what is no picture), row i for picture i."""
 
 
 class Chooser(Protocol):

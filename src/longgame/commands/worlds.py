@@ -96,20 +96,29 @@ def simulate(
     days: Annotated[int, typer.Option(min=1, help="Days to simulate.")] = 30,
     k: Annotated[int, typer.Option(min=1, help="Slots of a slate.")] = 4,
     seed: Annotated[int, typer.Option(help="Of the shop and of its customers.")] = 0,
+    looks: Annotated[
+        float, typer.Option(min=0, help="Above 0 items have pictures, which tell quality and a colour that customers go by.")
+    ] = 0.0,
     log: Annotated[
         bool,
         typer.Option("--log/--no-log", help="Write items, decisions and feedback into the log of the settings, in 2030."),
     ] = False,
+    draw: Annotated[
+        bool, typer.Option("--draw/--no-draw", help="Draw the pictures of --looks into the folder that the settings name.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Let the simulated customers of the shop live with a simple policy; with --log, log it as serving would."""
+    from longgame.errors import ConfigError
     from longgame.wiring.demo import simulate as run
     from longgame.wiring.workspace import workspace
 
+    if draw and not looks:
+        raise ConfigError("simulate --draw: items have pictures where --looks is above 0, got 0; say --looks 1")
     with workspace(settings_of(ctx)) as ws:
         if log:
             _only_simulated(ws)
-        told = run(ws, users, items, days, k, seed, log)
+        told = run(ws, users, items, days, k, seed, log, looks, draw)
     if json:
         say_json(told)
         return
@@ -119,6 +128,8 @@ def simulate(
     )
     if log:
         say(f"logged in {told['store']}")
+    if draw:
+        say(f"{told['drawn']:,} pictures drawn in {told['pictures']}")
 
 
 def _only_simulated(ws: Workspace) -> None:

@@ -9,6 +9,7 @@ out is the mean of the last feature map, before the layer that names classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 WIDTH = 1280
 SIDE = 224
 """Pixels of a side of what the network sees."""
-BLOCK = 8
-"""Pictures that pass through the network at once: their activations stay near the core."""
 STAGES = ((1, 3, 1), (2, 3, 2), (2, 5, 2), (3, 3, 2), (3, 5, 1), (4, 5, 2), (1, 3, 1))
 """Blocks, side of the kernel and stride of the first block, of each stage (table 1 of the paper)."""
 NORM = 1e-3
@@ -53,21 +52,15 @@ class EfficientNetLite0:
         """(n, 1280), unit rows, zeros for what cannot be read. Raises MissingExtra at the first call, if at all."""
         network = self._network
         out = np.zeros((len(pictures), WIDTH), np.float32)
-        for first in range(0, len(pictures), BLOCK):
-            rows, seen = [], []
-            for row in range(first, min(first + BLOCK, len(pictures))):
-                try:
-                    seen.append(pixels(pictures[row], SIDE))
-                    rows.append(row)
-                except Unreadable:
-                    continue
-            if rows:
-                out[rows] = network.embed(np.stack(seen))
+        for row, picture in enumerate(pictures):  # one at a time: its activations stay in the core's cache
+            with suppress(Unreadable):
+                out[row] = network.embed(pixels(picture, SIDE)[None])[0]
         return out
 
     def classes(self, picture: bytes) -> F32:
         """(1000,) log-odds of ImageNet's classes, by which the weights and what is done to a picture can be checked."""
-        return self._network.classes(pixels(picture, SIDE)[None])[0]
+        out: F32 = self._network.classes(pixels(picture, SIDE)[None])[0]
+        return out
 
     @cached_property
     def _network(self) -> _Network:

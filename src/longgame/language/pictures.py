@@ -113,11 +113,14 @@ class ByContent:
         return self._model.width
 
     def embed(self, texts: Sequence[str]) -> F32:
-        """(n, width) of hashes. Raises DataError where a file changed since it was hashed: its vector would be another's."""
+        """(n, width) of hashes. Raises DataError where a file is not what was hashed: its vector would be another's."""
         data = []
         for known in texts:
             path = self._files[known]
-            found = path.read_bytes()
+            try:
+                found = path.read_bytes()
+            except OSError as trouble:
+                raise DataError(f"{path}: went away while it was read ({trouble.strerror}); run the same again") from None
             if content(found) != known:
                 raise DataError(f"{path}: changed while it was read; run the same again")
             data.append(found)

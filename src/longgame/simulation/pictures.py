@@ -91,7 +91,7 @@ def draw(shop: Shop, number: int) -> bytes:
         ImageDraw.Draw(shape).polygon([_placed(x, y, scale, turn, middle) for x, y in outline], fill=255)
     surface = _surface(tuple(COLOURS.values())[int(shop.colour[number])], float(shop.quality[number]), size, rng)
     ground = np.full((size, size, 3), rng.uniform(205, 245, 3)) + rng.normal(0, 2, (size, size, 1))
-    out = Image.composite(_image(surface), _image(ground), shape)
+    out = Image.composite(surface, _image(ground), shape)
     _edge(out, shape, float(shop.quality[number]))
     _badge(out, sum(shop.price[number] >= price for price in PRICES))
     held = io.BytesIO()

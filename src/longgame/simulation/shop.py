@@ -121,10 +121,9 @@ class Shop:
         made = QUALITY[min(int(self.quality[number] * 3), 2)]
         sold = HYPE[min(int(self.hype[number] * 3), 2)]
         what, how = f"{sold[rng.integers(len(sold))]} {noun} for {category}", made[rng.integers(len(made))]
-        id, attributes = f"shop-{number:04d}", {"category": category, "price": float(self.price[number])}
-        if self.config.looks:
-            return Item(ItemId(id), f"{what}.", attributes, {"image": f"{id}.jpg"})
-        return Item(ItemId(id), f"{what}, {how}.", attributes)
+        id = ItemId(f"shop-{number:04d}")
+        text, media = (f"{what}.", {"image": f"{id}.jpg"}) if self.config.looks else (f"{what}, {how}.", {})
+        return Item(id, text, {"category": category, "price": float(self.price[number])}, media)
 
     @property
     def users(self) -> int:

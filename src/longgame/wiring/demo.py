@@ -25,6 +25,7 @@ from longgame.retrieval.whole import WholeCatalogue
 from longgame.rng import derive
 from longgame.settings import Settings
 from longgame.settings.show import secret
+from longgame.simulation.pictures import write as write_pictures
 from longgame.simulation.rollout import Returns, rollout
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.slate import Exploration
@@ -32,6 +33,7 @@ from longgame.store import open_store
 from longgame.types import Event, Item
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, policy_network
+from longgame.wiring.pictures import root
 from longgame.wiring.training import Say, split
 from longgame.wiring.workspace import Workspace
 
@@ -244,10 +246,21 @@ def _publish(ws: Workspace, trained: Trained, say: Say) -> None:
         say(f"published: snapshot {snapshot.number}, policy {snapshot.policy}")
 
 
-def simulate(ws: Workspace, users: int, items: int, days: int, k: int, seed: int, log: bool) -> dict[str, object]:
+def simulate(
+    ws: Workspace,
+    users: int,
+    items: int,
+    days: int,
+    k: int,
+    seed: int,
+    log: bool,
+    looks: float = 0.0,
+    draw: bool = False,
+) -> dict[str, object]:
     """One shop with the simple policy, in the workspace's log unless ``log`` is False; what it came to."""
-    world = Shop(ShopConfig(users=users, items=items, seed=seed))
+    world = Shop(ShopConfig(users=users, items=items, looks=looks, seed=seed))
     simple = simple_recommender(world.catalogue())
+    drawn = write_pictures(world, root(ws.settings)) if draw else 0
     if log:
         ws.store.put(world.catalogue())
     earned = rollout(simple, world, days, k, seed, ws.store if log else None, run=f"simulate-{seed}")
@@ -256,4 +269,6 @@ def simulate(ws: Workspace, users: int, items: int, days: int, k: int, seed: int
         "purchases": float(earned.reward.mean()),
         "visits": float(earned.visits.mean()),
         "store": secret(ws.settings.store.url) if log else None,
+        "drawn": drawn,
+        "pictures": str(root(ws.settings)) if draw else None,
     }
