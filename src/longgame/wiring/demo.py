@@ -33,7 +33,7 @@ from longgame.store import open_store
 from longgame.types import Event, Item
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, policy_network
-from longgame.wiring.pictures import root
+from longgame.wiring.pictures import fused, root
 from longgame.wiring.training import Say, split
 from longgame.wiring.workspace import Workspace
 
@@ -56,6 +56,12 @@ class DemoSize:
     epochs: int
     """Passes over the log."""
     seeds: int
+    looks: float = 0.0
+    """Of the shop: above 0 quality is told by pictures alone, which must lie in pictures.folder to be read."""
+
+    def shop(self, users: int) -> Shop:
+        """The demo's shop, with so many customers."""
+        return Shop(ShopConfig(users=users, items=self.items, looks=self.looks, seed=CATALOGUE))
 
 
 SIZES = {
@@ -102,9 +108,10 @@ def demo_settings(folder: Path, base: Settings) -> Settings:
 
 def run_seed(ws: Workspace, store: EventStore, size: DemoSize, seed: int, say: Say) -> tuple[World, Trained]:
     """Build a shop, log a simple policy in ``store``, read the texts, learn, and hold the result against the log."""
-    world = Shop(ShopConfig(users=size.users, items=size.items, seed=CATALOGUE))
+    world = size.shop(size.users)
     store.put(world.catalogue())
-    text = understand(world.catalogue(), language_model(ws.settings), ws.cache)
+    read = understand(world.catalogue(), language_model(ws.settings), ws.cache)
+    text = fused(ws.settings, read, world.catalogue(), ws.cache)
     simple = _simple(text)
     earned = rollout(simple, world, size.days, K, seed, store, run=f"log-{seed}")
     say(f"seed {seed}: logged {int(earned.visits.sum()):,} decisions of {size.users:,} customers over {size.days} days")
@@ -183,7 +190,7 @@ def live_with(trained: Trained, settings: Settings, world: World, size: DemoSize
         "myopic": _recommender(trained.features, trained.myopic, explore),
         "learned": _recommender(trained.features, trained.learned, explore),
     }
-    crowd = Shop(ShopConfig(users=size.judged, items=size.items, seed=CATALOGUE))
+    crowd = size.shop(size.judged)
     return {name: rollout(r, crowd, size.days, K, 1000 + seed, run="judge") for name, r in made.items()}
 
 
