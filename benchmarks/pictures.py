@@ -6,8 +6,8 @@ The text says what a thing is and how it is sold; its colour, which customers ha
 picture alone. 1,000 customers were shown 40 slates of 4 from 280 items, drawn uniformly, and stay as they are. Then they are
 shown 60 items that nobody met, for validation, and 60 others for the test, 8 slates of each. Who clicks what is foretold by a
 logistic regression on two numbers: the score of ``content`` from a customer's clicks, and the appeal that ridge regression
-tells from an item's vector. The regression is learned on the validation items, by which ``content`` is chosen too. AUC is over all
-that was shown in the test; R2 is how much of the quality, which no click shows, ridge regression tells of the same items.
+tells from an item's vector. The regression is learned on the validation items, by which ``content`` is chosen too. AUC is over
+all that was shown in the test; R2 is how much of the quality, which no click shows, ridge regression tells of the same items.
 
 With ``--policy`` the whole of longgame runs in that shop (``longgame demo --size tiny``, less serving) on the text alone and on
 both, and what counts is purchases a customer of the policy that looks ahead.

@@ -8,7 +8,10 @@ from longgame.rng import derive
 from longgame.simulation.shop import CATEGORIES, HYPE, QUALITY, Shop, ShopConfig
 
 USERS, ITEMS, SLOTS = 40, 13, 3
-WORLDS = {"shop": lambda users=USERS: Shop(ShopConfig(users=users, items=ITEMS))}
+WORLDS = {
+    "shop": lambda users=USERS: Shop(ShopConfig(users=users, items=ITEMS)),
+    "shop with looks": lambda users=USERS: Shop(ShopConfig(users=users, items=ITEMS, looks=1.0)),
+}
 
 
 @pytest.fixture(params=WORLDS)

@@ -215,7 +215,7 @@ def read(settings: Settings, budget: float | None = None, tell: Tell = lambda do
         if budget is not None and now < total and not first and time.perf_counter() - began >= budget:
             raise _Spent
 
-    without = Counter(one.why for one in found if not one.known)
+    without = dict(Counter(one.why for one in found if not one.known))
     try:
         pictures, new = _vectors(items, found, model, cache, told_of)
     except _Spent:
@@ -223,7 +223,7 @@ def read(settings: Settings, budget: float | None = None, tell: Tell = lambda do
         return Done(model.name, len(items), done - held[0], done, without, left, time.perf_counter() - began, "")
     seen: Bool = np.asarray(pictures.vectors.any(axis=1))
     if broken := sum(bool(one.known) and not seen[row] for row, one in enumerate(found)):
-        without["cannot be read as a picture"] += broken
+        without["cannot be read as a picture"] = broken
     version = ""
     if seen.sum() >= 2:
         version = _fusion(settings, _texts(settings, items, cache), pictures, anew=True).version
