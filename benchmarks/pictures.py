@@ -1,6 +1,6 @@
 """What pictures are worth beside texts, and what one costs that is missing: items nobody met, in the shop that draws its own.
 
-    python benchmarks/pictures.py [--seeds 5] [--json FILE] [--policy]
+    python benchmarks/pictures.py [--seeds 5] [--json FILE] [--policy [--size small]]
 
 The text says what a thing is and how it is sold; its colour, which customers have a liking for, and its quality are in the
 picture alone. 1,000 customers were shown 40 slates of 4 from 280 items, drawn uniformly, and stay as they are. Then they are
@@ -9,7 +9,7 @@ logistic regression on two numbers: the score of ``content`` from a customer's c
 tells from an item's vector. The regression is learned on the validation items, by which ``content`` is chosen too. AUC is over
 all that was shown in the test; R2 is how much of the quality, which no click shows, ridge regression tells of the same items.
 
-With ``--policy`` the whole of longgame runs in that shop (``longgame demo --size tiny``, less serving) on the text alone and on
+With ``--policy`` the whole of longgame runs in that shop (``longgame demo``, less serving) on the text alone and on
 both, and what counts is purchases a customer of the policy that looks ahead.
 
 Intervals are Student's over the seeds: each is a shop, its pictures and its customers.
@@ -145,30 +145,34 @@ class Trial:
         a, b = (auc(log.clicked, (side - mean) / spread @ weights[:-1]) for side, log in sides)
         return a, b
 
-    def worth(self, vectors: F32) -> dict[str, float]:
-        """AUC in the test with the config that validation chooses, and what is told of quality."""
+    def worth(self, vectors: F32, beside: list[F64] | None = None) -> dict[str, float]:
+        """AUC in the test with the config that validation chooses, and what is told of quality; ``beside`` other columns."""
         told = np.broadcast_to(appeal(self.log, vectors), (USERS, len(vectors)))
         found = []
         for config in CONFIGS:
             model = Content(config)
             model.fit(self.seen, vectors)
-            found.append(self.auc([model.score(self.history).astype(np.float64), told]))
+            found.append(self.auc([model.score(self.history).astype(np.float64), told, *(beside or [])]))
         quality = self.shop.quality
         guess = Ridge.fit(vectors[:OLD], quality[:OLD, None]).predict(vectors[-NEW:])[:, 0]
         out = 1 - ((guess - quality[-NEW:]) ** 2).mean() / quality[-NEW:].var()
         return {"AUC": max(found)[1], "R2 of quality": float(out)}
 
-    def plain(self) -> dict[str, float]:
-        """No encoder: how popular a category is, and how often a customer clicked in it; and the truth."""
+    def plain(self) -> list[F64]:
+        """(U, I) without an encoder: how often a customer clicked in a category, and how popular it is."""
         groups = np.eye(8)[self.shop.category]
         own = np.zeros((USERS, 8))
         for row in self.history.T:
             known = row >= 0
             own[known] += groups[row[known]]
         every = np.broadcast_to((own.sum(axis=0) / np.maximum(groups[:OLD].sum(axis=0), 1)) @ groups.T, (USERS, len(groups)))
-        each = [self.shop.chances(np.full((USERS, 1), item))[0] for item in range(len(groups))]  # each in the first slot
-        truth = np.concatenate(each, axis=1)
-        return {"the category alone": self.auc([np.log1p(own) @ groups.T, every])[1], "the truth": self.auc([_odds(truth)])[1]}
+        return [np.log1p(own) @ groups.T, every]
+
+    def truth(self) -> float:
+        """AUC of the chances that clicks are drawn from."""
+        count = len(self.shop.catalogue())
+        each = [self.shop.chances(np.full((USERS, 1), item))[0] for item in range(count)]  # each in the first slot
+        return self.auc([_odds(np.concatenate(each, axis=1))])[1]
 
 
 def _odds(chance: F64) -> F64:
@@ -214,18 +218,22 @@ def measured(seed: int) -> tuple[dict[str, dict[str, float]], float]:
     seen = model.embed(drawn)
     rate = len(drawn) / (time.perf_counter() - began)
     text = understand(items, MiniLM())
-    out = {name: trial.worth(vectors) for name, vectors in readings(trial, text, Features("p", text.ids, seen)).items()}
-    out |= {name: {"AUC": value} for name, value in trial.plain().items()}
+    read, plain = readings(trial, text, Features("p", text.ids, seen)), trial.plain()
+    out = {name: trial.worth(vectors) for name, vectors in read.items()}
+    out["the category alone"] = {"AUC": trial.auc(plain)[1]}
+    for name in ("text", "both", "both, pictures shuffled"):
+        out[f"the category and {name}"] = {"AUC": trial.worth(read[name], plain)["AUC"]}
+    out["the truth"] = {"AUC": trial.truth()}
     return out, rate
 
 
-def policy(seeds: int) -> dict[str, Estimate]:
+def policy(seeds: int, scale: str) -> dict[str, Estimate]:
     """Purchases a customer of what was learned in the shop with pictures, by what it reads."""
     from longgame.settings import Settings
     from longgame.wiring.demo import SIZES, demo_settings, live_with, run_seed
     from longgame.wiring.workspace import workspace
 
-    size, found = replace(SIZES["tiny"], looks=LOOKS), dict[str, list[float]]()
+    size, found = replace(SIZES[scale], looks=LOOKS), dict[str, list[float]]()
     with tempfile.TemporaryDirectory() as held:
         shots = Path(held) / "shots"
         write(size.shop(1), shots)
@@ -242,6 +250,9 @@ def policy(seeds: int) -> dict[str, Estimate]:
                     returns = live_with(trained, ws.settings, world, size, seed)
                 for who in ("random", "myopic", "learned"):
                     found.setdefault(f"{name}, {who}", []).append(float(returns[who].reward.mean()))
+    for who in ("myopic", "learned"):
+        found[f"both less text, {who}"] = [a - b for a, b in zip(found[f"both, {who}"], found[f"text, {who}"], strict=True)]
+    found["both, learned less myopic"] = [a - b for a, b in zip(found["both, learned"], found["both, myopic"], strict=True)]
     return {name: over_seeds(np.array(values)) for name, values in found.items()}
 
 
@@ -249,21 +260,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--policy", action="store_true", help="purchases of a learned policy instead")
+    parser.add_argument("--size", default="small", choices=("tiny", "small", "full"), help="of the shop of --policy")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.policy:
-        said: dict[str, Any] = {name: vars(figure) for name, figure in policy(asked.seeds).items()}
+        said: dict[str, Any] = {name: vars(figure) for name, figure in policy(asked.seeds, asked.size).items()}
         for name, figure in said.items():
-            print(f"  {name:<18} {figure['value']:.2f} [{figure['low']:.2f}, {figure['high']:.2f}]")
+            print(f"  {name:<26} {figure['value']:.2f} [{figure['low']:.2f}, {figure['high']:.2f}]")
     else:
         runs = [measured(seed) for seed in range(asked.seeds)]
         print(f"{np.median([rate for _, rate in runs]):.0f} pictures a second on one core, median over seeds")
         said = {}
         for name, kinds in runs[0][0].items():
             figures = {kind: over_seeds(np.array([found[name][kind] for found, _ in runs])) for kind in kinds}
-            gaps = np.array([found[name]["AUC"] - found["text"]["AUC"] for found, _ in runs])
-            figures["above text by"] = over_seeds(gaps)
+            other = "the category alone" if name.startswith("the category and") else "text"
+            gaps = np.array([found[name]["AUC"] - found[other]["AUC"] for found, _ in runs])
+            figures[f"above {other} by"] = over_seeds(gaps)
             print(f"  {name:<46} " + "  ".join(f"{kind} {figure}" for kind, figure in figures.items()))
             said[name] = {kind: vars(figure) for kind, figure in figures.items()}
     if asked.json:
