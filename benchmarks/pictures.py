@@ -274,7 +274,7 @@ def main() -> None:
         said = {}
         for name, kinds in runs[0][0].items():
             figures = {kind: over_seeds(np.array([found[name][kind] for found, _ in runs])) for kind in kinds}
-            other = "the category alone" if name.startswith("the category and") else "text"
+            other = "the category and text" if name.startswith("the category and") else "text"
             gaps = np.array([found[name]["AUC"] - found[other]["AUC"] for found, _ in runs])
             figures[f"above {other} by"] = over_seeds(gaps)
             print(f"  {name:<46} " + "  ".join(f"{kind} {figure}" for kind, figure in figures.items()))

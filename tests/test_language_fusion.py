@@ -38,7 +38,8 @@ def without(of: Features, missing: np.ndarray) -> Features:
 def off(vectors: F32, facts: F32, learned: np.ndarray, judged: np.ndarray) -> np.ndarray:
     """Mean squared error of each fact, of ``judged`` rows by what ridge regression learned from ``learned`` ones."""
     told = Ridge.fit(vectors[learned], facts[learned].astype(np.float64)).predict(vectors[judged])
-    return ((told - facts[judged]) ** 2).mean(axis=0)
+    out: np.ndarray = ((told - facts[judged]) ** 2).mean(axis=0)
+    return out
 
 
 def test_both_tell_what_neither_does_alone(both):

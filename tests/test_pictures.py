@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from longgame.cli import app
 from longgame.errors import ConfigError
 from longgame.language import VectorCache
-from longgame.language.pictures import pixels
+from longgame.language.pictures import BYTES, Unreadable, pixels
 from longgame.settings import Settings, load_settings
 from longgame.simulation.pictures import draw
 from longgame.simulation.shop import QUALITY, Shop, ShopConfig
@@ -46,7 +46,7 @@ class Grid:
         for row, data in enumerate(pictures):
             try:
                 seen = pixels(data, 4).reshape(-1).astype(np.float32)
-            except module.Unreadable:
+            except Unreadable:
                 continue
             Grid.shown += 1
             out[row] = seen / np.linalg.norm(seen)
@@ -96,7 +96,8 @@ def run(*words: str):
 def answer(*words: str) -> dict:
     result = run("understand", "--what", "pictures", *words, "--json")
     assert result.exit_code == 0, result.output
-    return json.loads(result.output)["pictures"]
+    out: dict = json.loads(result.output)["pictures"]
+    return out
 
 
 def test_planned_read_once_and_never_again(drawn):
@@ -143,7 +144,7 @@ def test_every_missing_picture_has_a_reason(drawn, folder):
     (folder / "secret.jpg").write_bytes(drawn[0])
     (shots / "link.jpg").symlink_to(folder / "secret.jpg")
     (shots / "vast.jpg").write_bytes(b"")
-    os.truncate(shots / "vast.jpg", module.BYTES + 1)
+    os.truncate(shots / "vast.jpg", BYTES + 1)
     wrong = {
         "../secret.jpg": "outside of pictures.folder",
         str(folder / "secret.jpg"): "outside of pictures.folder",
