@@ -87,7 +87,8 @@ def rate(step: Callable[[], object], seconds: float) -> float:
 def random_slates(rng: np.random.Generator, candidates: int) -> np.ndarray[Any, Any]:
     """(B, 2) two different columns."""
     first = rng.integers(candidates, size=(USERS, 1))
-    return (first + np.array([[0, 1]])) % candidates
+    slates: np.ndarray[Any, Any] = (first + np.array([[0, 1]])) % candidates
+    return slates
 
 
 def steps(recsim: str | None, rounds: int, seconds: float) -> list[Figures]:

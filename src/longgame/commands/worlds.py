@@ -102,9 +102,15 @@ def simulate(
     steps: Annotated[int, typer.Option(min=1, help="With --algorithm: decisions that are learned from.")] = 60_000,
     seeds: Annotated[int, typer.Option(min=1, help="With --algorithm: runs, each with users of its own.")] = 1,
     seed: Annotated[int, typer.Option(help="Of the world and of its users; the first one.")] = 0,
+    looks: Annotated[
+        float, typer.Option(min=0, help="Above 0 items have pictures, which tell quality and a colour that customers go by.")
+    ] = 0.0,
     log: Annotated[
         bool,
         typer.Option("--log/--no-log", help="Write items, decisions and feedback into the log of the settings, in 2030."),
+    ] = False,
+    draw: Annotated[
+        bool, typer.Option("--draw/--no-draw", help="Draw the pictures of --looks into the folder that the settings name.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -114,15 +120,21 @@ def simulate(
     from longgame.wiring.workspace import workspace
 
     if algorithm is not None or world != "shop":
-        if algorithm is None or log:
-            why = "--log goes with the simple policy of the shop" if log else f"--world {world} needs --algorithm"
-            raise ConfigError(f"simulate: {why}; say --algorithm slateq, dqn or sarsa, without --log")
+        if algorithm is None or log or looks:
+            why = (
+                "--log and --looks go with the simple policy of the shop"
+                if log or looks
+                else f"--world {world} needs --algorithm"
+            )
+            raise ConfigError(f"simulate: {why}; say --algorithm slateq, dqn or sarsa, without --log and --looks")
         _learn_in(world, algorithm, users, items, k, days, steps, seeds, seed, json)
         return
+    if draw and not looks:
+        raise ConfigError("simulate --draw: items have pictures where --looks is above 0, got 0; say --looks 1")
     with workspace(settings_of(ctx)) as ws:
         if log:
             _only_simulated(ws)
-        told = run(ws, users, items, days, k, seed, log)
+        told = run(ws, users, items, days, k, seed, log, looks, draw)
     if json:
         say_json(told)
         return
@@ -132,6 +144,8 @@ def simulate(
     )
     if log:
         say(f"logged in {told['store']}")
+    if draw:
+        say(f"{told['drawn']:,} pictures drawn in {told['pictures']}")
 
 
 def _learn_in(

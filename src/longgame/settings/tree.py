@@ -92,6 +92,20 @@ class ReadingSection(Section):
     """Words of a text up to which an item gets a description."""
 
 
+class PicturesSection(Section):
+    """Pictures of items, read by a network for photographs (`longgame understand --what pictures`, extra `pictures`)."""
+
+    use: bool = False
+    """Whether they join the item vectors, in training and evaluation; an item without one is placed by its text."""
+    folder: str = ""
+    """Where the paths of a catalogue's pictures begin; nothing outside of it is read. Empty: the folder pictures in
+    data.folder."""
+    width: Count = 64
+    """Numbers that an item gets from its picture, at most."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """What they count beside the text, which counts 1."""
+
+
 class RemoteSection(Section):
     """The server that reads texts where language.model is remote, and that questions can be asked of: any that speaks OpenAI's
     protocol (extra `remote`)."""
@@ -356,6 +370,7 @@ class Settings(Section):
     data: Data = Data()
     language: Language = Language()
     reading: ReadingSection = ReadingSection()
+    pictures: PicturesSection = PicturesSection()
     remote: RemoteSection = RemoteSection()
     objective: ObjectiveSection = ObjectiveSection()
     reviews: ReviewsSection = ReviewsSection()

@@ -7,6 +7,9 @@ exclude each other. A policy that learns what is bought now shows hype and loses
 the year shows what the customer likes, in good quality. Satiation: what a customer saw bought of a category makes
 the category less interesting for days.
 
+With ``looks`` above 0 items have pictures (``simulation.pictures``), and picture and text tell a part each: the text what a
+thing is and how it is sold, the picture its colour, which customers have a liking for, and how well it is made.
+
 The truth is known: :meth:`Shop.chances` are the probabilities the events are drawn from.
 """
 
@@ -52,6 +55,14 @@ HYPE = (
         "As seen everywhere! Unbelievable 70% off this",
     ),
 )
+COLOURS = {
+    "red": (196, 48, 44),
+    "orange": (226, 132, 38),
+    "green": (66, 142, 72),
+    "blue": (52, 98, 184),
+    "violet": (128, 72, 158),
+    "grey": (118, 122, 128),
+}
 
 
 @dataclass(frozen=True)
@@ -76,12 +87,17 @@ class ShopConfig:
     """Chance of a visit a day of a customer with satisfaction 0 and of one with satisfaction 1."""
     leave: float = 0.2
     """Chance of leaving for good after a visit of a customer with satisfaction 0; none at 1."""
+    looks: float = 0.0
+    """Spread of a customer's liking between colours, in log-odds of a click; above 0 items have pictures, which alone tell
+    the colour and the quality."""
     seed: int = 0
     """Of the catalogue, not of the population."""
 
     def __post_init__(self) -> None:
         if self.users < 1 or self.items < 1 or not 0 <= self.glimpse <= self.memory <= 1:
             raise ConfigError(f"ShopConfig: users and items must be 1 or more and 0 <= glimpse <= memory <= 1, got {self}")
+        if not self.looks >= 0:
+            raise ConfigError(f"ShopConfig.looks: must be 0 or more, got {self.looks}")
         if not 0 <= self.visit[0] <= self.visit[1] <= 1 or not 0 <= self.leave <= 1:
             raise ConfigError(f"ShopConfig: visit must be two rising chances and leave a chance, got {self}")
 
@@ -97,6 +113,7 @@ class Shop:
         self.hype: F64 = rng.beta(0.8, 0.8, n)
         self.quality: F64 = np.clip(0.5 + 0.7 * (0.5 - self.hype) + 0.22 * rng.standard_normal(n), 0.0, 1.0)
         self.price: F64 = np.exp(rng.normal(3.0, 0.5, n)).round(2)
+        self.colour: I64 = derive(self.config.seed, "shop", "colours").integers(len(COLOURS), size=n)
         self._items = [self._describe(i, names[c], rng) for i, c in enumerate(self.category.tolist())]
         self.reset(derive(self.config.seed, "shop", "population"))
 
@@ -104,8 +121,10 @@ class Shop:
         noun = CATEGORIES[category][rng.integers(len(CATEGORIES[category]))]
         made = QUALITY[min(int(self.quality[number] * 3), 2)]
         sold = HYPE[min(int(self.hype[number] * 3), 2)]
-        text = f"{sold[rng.integers(len(sold))]} {noun} for {category}, {made[rng.integers(len(made))]}."
-        return Item(ItemId(f"shop-{number:04d}"), text, {"category": category, "price": float(self.price[number])})
+        what, how = f"{sold[rng.integers(len(sold))]} {noun} for {category}", made[rng.integers(len(made))]
+        id = ItemId(f"shop-{number:04d}")
+        text, media = (f"{what}.", {"image": f"{id}.jpg"}) if self.config.looks else (f"{what}, {how}.", {})
+        return Item(id, text, {"category": category, "price": float(self.price[number])}, media)
 
     @property
     def users(self) -> int:
@@ -134,6 +153,9 @@ class Shop:
         self.tired: F64 = np.zeros((b, groups))
         self.gone: Bool = np.zeros(b, np.bool_)
         self._away: F64 = np.zeros(b)
+        # The last draw, and only where there are looks: a shop without is the same to the last customer.
+        spread = self.config.looks
+        self.liking: F64 = rng.normal(0.0, spread, (b, len(COLOURS))) if spread else np.zeros((b, len(COLOURS)))
         self._here = self._arrivals()
 
     def renew(self, who: Bool) -> None:
@@ -160,7 +182,8 @@ class Shop:
         c, rows = self.config, np.arange(len(slates))[:, None]
         group, hype = self.category[slates], self.hype[slates]
         dear = self.thrift[:, None] * (np.log(self.price[slates]) - 3.0)
-        like = self.taste[rows, group] - c.satiation * self.tired[rows, group] - dear
+        liked = self.taste[rows, group] + self.liking[rows, self.colour[slates]]
+        like = liked - c.satiation * self.tired[rows, group] - dear
         look = np.log(1 / (1 + 0.15 * np.arange(slates.shape[1])))  # lower slots are seen less
         click = _sigmoid(-2.4 + like + c.pull * hype + look)
         buy = _sigmoid(-0.8 + 0.3 * like + c.push * hype + 0.4 * self.quality[slates])

@@ -41,7 +41,7 @@ def export_d3rlpy(ws: Workspace, file: Path) -> Exported:
     log, _ = join(ws, features)
     arrays = transitions(log, features, ws.settings.policy.steps)
     packed = io.BytesIO()
-    np.savez(packed, **arrays)  # ids are text: nothing needs pickle
+    np.savez(packed, allow_pickle=False, **arrays)  # ids are text: nothing needs pickle
     write_whole(file, packed.getvalue())
     ends, cuts = int(arrays["terminals"].sum()), int(arrays["timeouts"].sum())
     steps, width = arrays["observations"].shape

@@ -31,6 +31,7 @@ from longgame.protocols import Chooser, Writer
 from longgame.settings import Settings
 from longgame.store import open_store
 from longgame.types import Event, Item, ItemId
+from longgame.wiring import pictures
 from longgame.wiring.language import language_model
 
 RECIPES = ("tags", "attributes", "descriptions")
@@ -324,6 +325,7 @@ def show(settings: Settings, id: str) -> dict[str, Any]:
     if item is None:
         raise ConfigError(f"understand --show: there is no item {id!r} in the log; ids are as they were imported")
     out: dict[str, Any] = {"item": id, "text": item.text, "own": dict(item.attributes), "read as": told(item)}
+    out["picture"] = pictures.told(settings, item) if item.media else ""
     for what in RECIPES:
         path = Path(settings.data.folder) / "reading" / f"{what}.json"
         if path.exists():

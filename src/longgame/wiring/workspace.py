@@ -30,6 +30,7 @@ from longgame.types import Event, Item
 from longgame.wiring.knowledge import book_of, joined, ruled
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
+from longgame.wiring.pictures import fused
 from longgame.wiring.reviews import Voices, hear
 
 _EVENTS = 500_000
@@ -88,11 +89,13 @@ class Workspace:
     cache: VectorCache
 
     def text(self, on_progress: OnProgress | None = None, opinions: bool = True) -> Features:
-        """Text vectors of every item in the log, a graph's and what reviews say beside them where the settings want that.
+        """Text vectors of every item in the log, with what pictures, a graph and reviews say where the settings want that.
 
         What was read before is not read again.
         """
-        told = joined(self.settings, understand(self.store.items(), language_model(self.settings), self.cache, on_progress))
+        items = list(self.store.items())
+        read = understand(items, language_model(self.settings), self.cache, on_progress)
+        told = joined(self.settings, fused(self.settings, read, items, self.cache))
         return self.voices().beside(told) if opinions and self.settings.reviews.features else told
 
     def voices(self) -> Voices:
