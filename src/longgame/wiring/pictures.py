@@ -94,9 +94,10 @@ def find(settings: Settings, items: Sequence[Item]) -> list[Looked]:
     """Each item's picture. Files whose size and time are as they were are not opened again."""
     path = _kept(settings) / "files.json"
     try:
-        known: dict[str, list[object]] = json.loads(path.read_text("utf-8"))
+        read_back = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
-        known = {}  # a damaged list costs a look at the files
+        read_back = None
+    known: dict[str, list[object]] = read_back if isinstance(read_back, dict) else {}  # damaged: a look at all files
     base = root(settings).resolve()
     before = dict(known)
     out = [_look(base, item.media.get(KIND, ""), known) for item in items]
@@ -119,7 +120,7 @@ def _look(base: Path, address: str, known: dict[str, list[object]]) -> Looked:
             return Looked(why="no file")
         now: list[object] = [told.st_size, told.st_mtime_ns]
         held = known.get(str(path), [])
-        if held[:2] == now:
+        if held[:2] == now and len(held) == 3:
             return Looked(str(held[2]), path=path)
         if told.st_size > BYTES:
             return Looked(why=f"more than {BYTES:,} bytes", path=path)
