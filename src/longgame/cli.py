@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from longgame.commands import (
     adapting,
+    bench,
     config,
     data,
     doctor,
@@ -55,6 +56,7 @@ app = typer.Typer(
 )
 
 GROUPS = (
+    ("bench", bench.app),
     ("config", config.app),
     ("data", data.app),
     ("evaluate", evaluating.app),
