@@ -88,7 +88,7 @@ def torch_silu(x):
 
 def test_nothing_to_write_is_told():
     with pytest.raises(DataError, match="no decision whose feedback window is closed"):
-        transitions(*log_of([]), T)
+        transitions(log_of([])[0], features(), T)
     log, _ = log_of(lived(), catalogue=features(2))
     gone = replace(log, rows=[replace(row, candidates=np.full_like(row.candidates, -1)) for row in log.rows])
     with pytest.raises(DataError, match="no decision shows an item that the catalogue knows"):

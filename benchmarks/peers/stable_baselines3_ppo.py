@@ -1,6 +1,6 @@
 """Stable-Baselines3's PPO learns in one of our worlds: random users beside it, new users for both. docs/gym.md
 
-    python benchmarks/peers/stable_baselines3_ppo.py [--world InterestEvolution] [--steps 200000] [--seeds 3] [--plain]
+    python benchmarks/peers/stable_baselines3_ppo.py [--world InterestEvolution] [--steps 50000] [--seeds 3] [--plain]
 
 The environment: Python 3.11 with ``longgame[gym]`` and ``stable-baselines3==2.9.2``. One thread.
 
@@ -36,7 +36,8 @@ class Users(VecEnv):  # type: ignore[misc]  # the base is unknown here
 
     def __init__(self, many: Any, seed: int) -> None:
         super().__init__(many.num_envs, many.single_observation_space, many.single_action_space)
-        self.many, self.first = many, seed
+        self.many = many
+        self.first: int | None = seed
 
     def reset(self) -> Any:
         told, _ = self.many.reset(seed=self.first)
@@ -95,7 +96,7 @@ def lived(many: Any, choose: Any, seed: int) -> np.ndarray[Any, Any]:
     return total
 
 
-def learned(world: str, settings: dict[str, int], steps: int, seed: int, plain: bool) -> Any:
+def learned(world: str, settings: dict[str, Any], steps: int, seed: int, plain: bool) -> Any:
     users = Users(gymnasium.make_vec(world, num_envs=64, **settings), seed)
     policy = {} if plain else {"features_extractor_class": Scores, "net_arch": {"pi": [], "vf": [64]}}
     model = PPO(
@@ -122,13 +123,14 @@ def learned(world: str, settings: dict[str, int], steps: int, seed: int, plain: 
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--world", default="InterestEvolution")
-    parser.add_argument("--steps", type=int, default=200_000)
+    parser.add_argument("--steps", type=int, default=50_000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--users", type=int, default=500, help="new users that each seed is tried on")
     parser.add_argument("--plain", action="store_true", help="MultiInputPolicy as it is")
     given = parser.parse_args(words)
     packages = ", ".join(f"{name} {version(name)}" for name in ("stable-baselines3", "gymnasium", "torch"))
-    world, settings = f"longgame/{given.world}-v0", {"candidates": 10, "slots": 1}
+    world = f"longgame/{given.world}-v0"
+    settings: dict[str, Any] = {"candidates": 10, "slots": 1}
     print(f"{world}, 10 candidates, 1 slot; {packages}", flush=True)
     gains = []
     for seed in range(given.seeds):

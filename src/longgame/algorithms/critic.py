@@ -65,7 +65,8 @@ class Learned:
             from_arrays(self.network, start)
             from_arrays(self.target, start)
         self.target.requires_grad_(False)
-        self._weights, self._slow = list(self.network.parameters()), list(self.target.parameters())
+        self._weights: list[Tensor] = list(self.network.parameters())
+        self._slow: list[Tensor] = list(self.target.parameters())
         # fused: one pass a parameter, and one order of additions, so that resuming equals never stopping to the last bit
         self._optimizer = torch.optim.AdamW(self._weights, pace.rate, weight_decay=pace.decay, fused=True)
 

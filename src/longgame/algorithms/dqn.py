@@ -229,4 +229,3 @@ class Dqn:
 
     def load_state_dict(self, state: Arrays) -> None:
         self._learned.load_state_dict(state, "")
-

@@ -30,6 +30,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "postgres": ("psycopg",),
     "parquet": ("pyarrow",),
     "ann": ("faiss-cpu",),
+    "gym": ("gymnasium",),
 }
 """Extra -> the packages it brings; "" is what every installation has."""
 SLOW_SYNC = 0.02

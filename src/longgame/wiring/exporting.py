@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ def export_d3rlpy(ws: Workspace, file: Path) -> Exported:
     log, _ = join(ws, features)
     arrays = transitions(log, features, ws.settings.policy.steps)
     packed = io.BytesIO()
-    np.savez(packed, **arrays)  # ids are text: nothing needs pickle
+    columns: dict[str, Any] = dict(arrays)
+    np.savez(packed, **columns)  # ids are text: nothing needs pickle
     write_whole(file, packed.getvalue())
     ends, cuts = int(arrays["terminals"].sum()), int(arrays["timeouts"].sum())
     steps, width = arrays["observations"].shape
