@@ -132,7 +132,8 @@ CLAIMS = (
     ),
     Claim(
         "speed",
-        "steps a second of the worlds, RecSim's beside them with `--recsim`; updates a second of Q-learning, d3rlpy's with `--d3rlpy`",
+        "steps a second of the worlds, RecSim's beside them with `--recsim`; "
+        "updates a second of Q-learning, d3rlpy's with `--d3rlpy`",
         "300,000 at 10 candidates, 100,000 at 50; 3 times d3rlpy",
     ),
     Claim(
