@@ -49,9 +49,6 @@ from longgame.types import F32, Bool
 from longgame.wiring.workspace import one_thread
 
 FIRST, USERS, CURVE_USERS, LOOK = 100, 2_000, 300, 10_000
-LIVED = 16
-"""Users that are lived with at once: with few of them each has many sessions in the same number of decisions, and what is
-learned of the end of one is used in the next. With 64 the sessions of 50 candidates, hundreds of slates long, are too few."""
 PRICES = (1.2, 1.4, 1.6, 1.8, 2.0, 2.4)
 """Of a minute of the user's time, in minutes watched, that the oracle tries."""
 Score = Callable[[Environment, State, F32], F32]
@@ -66,6 +63,9 @@ class Setting:
     slots: int
     goal: float
     scale: float
+    lived: int
+    """Users that are lived with at once. With few of them each has many sessions in the same number of decisions, and what is
+    learned of the end of one is used in the next: where a session lasts for hundreds of slates, 64 have too few."""
     plain: Mapping[str, Score]
 
     @property
@@ -125,9 +125,9 @@ SATISFACTION: Mapping[str, Score] = {
     "kale": lambda world, state, items: items[..., 1],
 }
 SETTINGS = (
-    Setting("interest evolution", 10, 2, 280.0, 20.0, EVOLUTION),
-    Setting("interest evolution", 50, 2, 430.0, 20.0, EVOLUTION),
-    Setting("long-term satisfaction", 10, 1, 1150.0, 100.0, SATISFACTION),
+    Setting("interest evolution", 10, 2, 280.0, 20.0, 64, EVOLUTION),
+    Setting("interest evolution", 50, 2, 430.0, 20.0, 16, EVOLUTION),
+    Setting("long-term satisfaction", 10, 1, 1150.0, 100.0, 64, SATISFACTION),
 )
 WHAT = {
     "random": "any slate",
@@ -150,7 +150,7 @@ def mind(setting: Setting, world: Environment, steps: int, seed: int) -> tuple[S
 
 def learned(setting: Setting, steps: int, seed: int) -> tuple[float, list[int], list[float], float]:
     """The return at the end, what was seen on the way, and the seconds that learning took."""
-    world, trying = setting.world(LIVED), setting.world(CURVE_USERS)
+    world, trying = setting.world(setting.lived), setting.world(CURVE_USERS)
     made, training = mind(setting, world, steps, seed)
     at: list[int] = []
     values: list[float] = []
