@@ -22,6 +22,7 @@ from longgame.errors import ConfigError
 from longgame.language.hashing import HashingModel
 from longgame.protocols import Outcome
 from longgame.rng import derive
+from longgame.simulation.draws import sigmoid, third
 from longgame.types import F32, F64, I64, Bool, Item, ItemId, Objective
 
 CATEGORIES = {
@@ -102,9 +103,7 @@ class Shop:
 
     def _describe(self, number: int, category: str, rng: np.random.Generator) -> Item:
         noun = CATEGORIES[category][rng.integers(len(CATEGORIES[category]))]
-        made = QUALITY[min(int(self.quality[number] * 3), 2)]
-        sold = HYPE[min(int(self.hype[number] * 3), 2)]
-        text = f"{sold[rng.integers(len(sold))]} {noun} for {category}, {made[rng.integers(len(made))]}."
+        text = f"{third(HYPE, self.hype[number], rng)} {noun} for {category}, {third(QUALITY, self.quality[number], rng)}."
         return Item(ItemId(f"shop-{number:04d}"), text, {"category": category, "price": float(self.price[number])})
 
     @property
@@ -162,8 +161,8 @@ class Shop:
         dear = self.thrift[:, None] * (np.log(self.price[slates]) - 3.0)
         like = self.taste[rows, group] - c.satiation * self.tired[rows, group] - dear
         look = np.log(1 / (1 + 0.15 * np.arange(slates.shape[1])))  # lower slots are seen less
-        click = _sigmoid(-2.4 + like + c.pull * hype + look)
-        buy = _sigmoid(-0.8 + 0.3 * like + c.push * hype + 0.4 * self.quality[slates])
+        click = sigmoid(-2.4 + like + c.pull * hype + look)
+        buy = sigmoid(-0.8 + 0.3 * like + c.push * hype + 0.4 * self.quality[slates])
         return np.where(slates >= 0, click, 0.0), np.where(slates >= 0, buy, 0.0)
 
     def step(self, slates: I64) -> Outcome:
@@ -194,8 +193,3 @@ class Shop:
         chance = low + (high - low) * self.satisfaction**2
         arrived: Bool = (self._rng.random(self.users) < chance) & ~self.gone
         return arrived
-
-
-def _sigmoid(x: F64) -> F64:
-    out: F64 = 1 / (1 + np.exp(-x))
-    return out
