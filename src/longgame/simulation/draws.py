@@ -42,3 +42,9 @@ def third(phrases: tuple[tuple[str, ...], ...], value: float, rng: np.random.Gen
     """One of the phrases for the third of [0, 1] that ``value`` lies in: how a text tells a number."""
     some = phrases[min(int(value * 3), 2)]
     return some[rng.integers(len(some))]
+
+
+def seen(slots: int, alone: bool = False) -> F64:
+    """(K,) log-share of the looks at the first slot that each slot gets: lower ones are seen less. ``alone``: all are first."""
+    out: F64 = np.zeros(slots) if alone else -np.log1p(0.15 * np.arange(slots))
+    return out

@@ -19,7 +19,7 @@ posts that are out, those of people they follow six times as often.
 
 The reward is 1 for a like and 2 for a comment. Two traps: outrage is what is commented most and what loses the readers; and a
 follow is worth nothing today, while ties bring readers back. The truth is known: :meth:`Feed.chances` are the probabilities
-the events are drawn from, :meth:`Feed.engagement`, :meth:`Feed.felt` and :meth:`Feed.tied` what an offered item brings and
+the events are drawn from, :meth:`Feed.gain`, :meth:`Feed.felt` and :meth:`Feed.tied` what an offered item brings and
 does, and :meth:`Feed.wise` weighs them. A post of the catalogue that is out again on another day is a new one of its kind.
 """
 
@@ -35,7 +35,7 @@ from longgame.errors import ConfigError
 from longgame.language.hashing import HashingModel
 from longgame.protocols import Outcome
 from longgame.rng import derive
-from longgame.simulation.draws import sigmoid, third
+from longgame.simulation.draws import seen, sigmoid, third
 from longgame.types import F32, F64, I64, Bool, Item, ItemId, Objective
 
 TOPICS = {
@@ -63,7 +63,7 @@ COMMENT = 2.0
 """What a comment is worth in likes."""
 FLOOR = 0.05
 """Activity of those whom nobody sees: they still try now and then."""
-PRICES = (20.0, 0.5)
+PRICES = (30.0, 40.0)
 """Likes that a unit of mood and a new tie are worth to :meth:`Feed.wise`: the best on other seeds, see ``docs/worlds.md``."""
 
 
@@ -212,16 +212,16 @@ class Feed:
         out: F64 = 1.0 - np.exp(-self.follows.sum(axis=1) / 4.0)
         return out
 
-    def chances(self, slates: I64) -> tuple[F64, F64, F64]:
+    def chances(self, slates: I64, alone: bool = False) -> tuple[F64, F64, F64]:
         """(B, K) -> chance of a like, of a comment and of a follow, (B, K) each, independent of each other.
 
         People are neither liked nor commented, posts are not followed, nor is who is followed already; 0 in an empty slot.
+        ``alone``: of each item as if it stood in the first slot.
         """
         c, rows = self.config, np.arange(len(slates))[:, None]
         author, post = self.author[slates], (slates >= 0) & self.is_post[slates]
         followed = self.follows[rows, author]
-        look = np.log(1 / (1 + 0.15 * np.arange(slates.shape[1])))  # lower slots are seen less
-        base = self.taste[rows, self.topic[slates]] + look
+        base = self.taste[rows, self.topic[slates]] + seen(slates.shape[1], alone)
         like = sigmoid(base - 1.4 + 0.7 * followed + 0.8 * self.warmth[slates])
         comment = sigmoid(0.5 * base - 2.6 + 0.5 * followed + c.anger * self.outrage[slates])
         mutual = (self.follows.astype(np.float32) @ self.knows.astype(np.float32))[rows, author]
@@ -229,22 +229,22 @@ class Feed:
         card = (slates >= 0) & ~self.is_post[slates] & ~followed
         return np.where(post, like, 0.0), np.where(post, comment, 0.0), np.where(card, follow, 0.0)
 
-    def engagement(self, slates: I64) -> F64:
-        """(B, K) reward that each item of a slate is expected to bring today."""
-        like, comment, _ = self.chances(slates)
+    def gain(self, slates: I64, alone: bool = False) -> F64:
+        """(B, K) reward that each item of a slate is expected to bring today; ``alone`` as :meth:`chances` has it."""
+        like, comment, _ = self.chances(slates, alone)
         out: F64 = like + COMMENT * comment
         return out
 
-    def felt(self, slates: I64) -> F64:
+    def felt(self, slates: I64, alone: bool = False) -> F64:
         """(B, K) how far each item of a slate is expected to move the mood as it is now; 0 for people and empty slots."""
-        c, (_, comment, _) = self.config, self.chances(slates)
+        c, (_, comment, _) = self.config, self.chances(slates, alone)
         pace = np.where((slates >= 0) & self.is_post[slates], c.glimpse + (c.memory - c.glimpse) * comment, 0.0)
         out: F64 = pace * (self.worth[slates] - self.mood[:, None])
         return out
 
-    def tied(self, slates: I64) -> F64:
+    def tied(self, slates: I64, alone: bool = False) -> F64:
         """(B, K) how far each item of a slate is expected to move :attr:`ties`."""
-        _, _, follow = self.chances(slates)
+        _, _, follow = self.chances(slates, alone)
         out: F64 = follow * (1.0 - np.exp(-0.25)) * (1.0 - self.ties[:, None])
         return out
 
@@ -254,7 +254,7 @@ class Feed:
         The best prices are those of a policy which looks ahead by two numbers: a yardstick, no upper bound. 0 and 0 is myopic.
         """
         shown = self._offered
-        return self.engagement(shown) + mood * self.felt(shown) + tie * self.tied(shown)
+        return self.gain(shown, alone=True) + mood * self.felt(shown, alone=True) + tie * self.tied(shown, alone=True)
 
     def step(self, slates: I64) -> Outcome:
         """What those who are here do; the slates of the others are not looked at. Then a day passes, and people post."""

@@ -22,7 +22,7 @@ from longgame.errors import ConfigError
 from longgame.language.hashing import HashingModel
 from longgame.protocols import Outcome
 from longgame.rng import derive
-from longgame.simulation.draws import sigmoid, third
+from longgame.simulation.draws import seen, sigmoid, third
 from longgame.types import F32, F64, I64, Bool, Item, ItemId, Objective
 
 CATEGORIES = {
@@ -53,6 +53,8 @@ HYPE = (
         "As seen everywhere! Unbelievable 70% off this",
     ),
 )
+PRICE = 7.0
+"""Purchases that a unit of satisfaction is worth to :meth:`Shop.wise`: the best on other seeds, see ``docs/worlds.md``."""
 
 
 @dataclass(frozen=True)
@@ -154,16 +156,37 @@ class Shop:
         """(B, I): all of it, always."""
         return np.broadcast_to(np.arange(self.config.items), (self.users, self.config.items))
 
-    def chances(self, slates: I64) -> tuple[F64, F64]:
-        """(B, K) -> chance of a click and of a purchase after it, (B, K) each; 0 in an empty slot."""
+    def chances(self, slates: I64, alone: bool = False) -> tuple[F64, F64]:
+        """(B, K) -> chance of a click and of a purchase after it, (B, K) each; 0 in an empty slot.
+
+        ``alone``: of each item as if it stood in the first slot.
+        """
         c, rows = self.config, np.arange(len(slates))[:, None]
         group, hype = self.category[slates], self.hype[slates]
         dear = self.thrift[:, None] * (np.log(self.price[slates]) - 3.0)
         like = self.taste[rows, group] - c.satiation * self.tired[rows, group] - dear
-        look = np.log(1 / (1 + 0.15 * np.arange(slates.shape[1])))  # lower slots are seen less
-        click = sigmoid(-2.4 + like + c.pull * hype + look)
+        click = sigmoid(-2.4 + like + c.pull * hype + seen(slates.shape[1], alone))
         buy = sigmoid(-0.8 + 0.3 * like + c.push * hype + 0.4 * self.quality[slates])
         return np.where(slates >= 0, click, 0.0), np.where(slates >= 0, buy, 0.0)
+
+    def gain(self, slates: I64, alone: bool = False) -> F64:
+        """(B, K) purchases that each item of a slate is expected to bring today; ``alone`` as :meth:`chances` has it."""
+        click, buy = self.chances(slates, alone)
+        return click * buy
+
+    def felt(self, slates: I64, alone: bool = False) -> F64:
+        """(B, K) how far each item of a slate is expected to move the satisfaction as it is now; 0 in an empty slot."""
+        click, buy = self.chances(slates, alone)
+        pace = click * (self.config.glimpse + (self.config.memory - self.config.glimpse) * buy)
+        out: F64 = pace * (self.quality[slates] - self.satisfaction[:, None])
+        return out
+
+    def wise(self, price: float = PRICE) -> F64:
+        """(B, I) scores by one who knows the truth: purchases today and what is felt, at ``price`` purchases.
+
+        The best ``price`` is that of a policy which looks ahead by one number: a yardstick, no upper bound. 0 is myopic.
+        """
+        return self.gain(self.offered(), alone=True) + price * self.felt(self.offered(), alone=True)
 
     def step(self, slates: I64) -> Outcome:
         """What those who are here do; the slates of the others are not looked at. Then a day passes."""

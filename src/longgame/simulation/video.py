@@ -13,8 +13,8 @@ that bait and depth mostly exclude each other. A slate is a queue that is played
   day. A session may be the last, the sooner the worse the mood.
 - Tastes drift from day to day.
 
-The reward is minutes watched. The trap: who learns what is watched today shows bait, and loses the viewers. The truth is
-known: :meth:`Video.chances` are the probabilities the events are drawn from, :meth:`Video.minutes` and :meth:`Video.felt`
+The reward is minutes watched, less half a minute a skip. The trap: who learns what is watched today shows bait, and loses the viewers. The truth is
+known: :meth:`Video.chances` are the probabilities the events are drawn from, :meth:`Video.gain` and :meth:`Video.felt`
 what an offered video brings and does, and :meth:`Video.wise` weighs them.
 """
 
@@ -57,8 +57,8 @@ USUAL = 8.0
 """Minutes of a usual video: mood and weariness move with minutes in this unit."""
 SKIP = 0.5
 """Minutes that a skip takes."""
-PRICE = 40.0
-"""Minutes that a unit of mood is worth to :meth:`Video.wise`: the best of 0, 10, 20, 40, 80 and 160 on other seeds."""
+PRICE = 140.0
+"""What a unit of mood is worth to :meth:`Video.wise`: the best on other seeds, see ``docs/worlds.md``."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class VideoConfig:
     """Spread of a viewer's liking between topics, in log-odds of a start."""
     drift: float = 0.02
     """Share of a taste's variance that is new each day, in [0, 1]."""
-    pull: float = 1.4
+    pull: float = 1.6
     """Log-odds of a start that full bait adds."""
     energy: float = 30.0
     """Minutes that a session can last, on average, above 0."""
-    memory: float = 0.15
+    memory: float = 0.2
     """Share of the way mood moves towards the worth of a video, in :data:`USUAL` minutes of it or more, in [0, 1]."""
     satiation: float = 0.6
     """Log-odds of a start that :data:`USUAL` minutes of a topic take from it, halving every two days."""
@@ -88,7 +88,7 @@ class VideoConfig:
     """Share of the habit that a day without a session takes, in [0, 1]."""
     visit: tuple[float, float] = (0.1, 0.9)
     """Chance of a session a day of a viewer with habit 0 and of one with habit 1."""
-    leave: float = 0.1
+    leave: float = 0.15
     """Chance that a session is the last of a viewer with mood 0; none at 1."""
     seed: int = 0
     """Of the catalogue, not of the population."""
@@ -138,8 +138,9 @@ class Video:
 
     @property
     def objective(self) -> Objective:
-        """Minutes watched, however late in the month they come: 5 % less a day."""
-        return Objective({"watch": 1.0}, by_value=frozenset({"watch"}), window=timedelta(hours=12), discount=0.95)
+        """Minutes watched, less what skips took, however late in the month they come: 5 % less a day."""
+        rewards = {"watch": 1.0, "skip": -SKIP}
+        return Objective(rewards, by_value=frozenset({"watch"}), window=timedelta(hours=12), discount=0.95)
 
     def catalogue(self) -> Sequence[Item]:
         return self._items
@@ -193,11 +194,11 @@ class Video:
         praise = sigmoid(-2.0 + 0.5 * like + 2.5 * self.worth[slates])
         return np.where(some, start, 0.0), np.where(some, finish, 0.0), np.where(some, praise, 0.0)
 
-    def minutes(self, slates: I64) -> F64:
-        """(B, K) minutes that each video of a queue is expected to be watched if there is energy for all."""
+    def gain(self, slates: I64) -> F64:
+        """(B, K) reward that each video of a queue is expected to bring today if there is energy for all."""
         start, finish, _ = self.chances(slates)
-        out: F64 = start * (0.5 + 0.5 * finish) * self.length[slates]
-        return out
+        watched = start * (0.5 + 0.5 * finish) * self.length[slates]
+        return np.where(slates >= 0, watched - SKIP * (1 - start), 0.0)
 
     def felt(self, slates: I64) -> F64:
         """(B, K) how far each video of a queue is expected to move the mood as it is now, about: 0 in an empty slot."""
@@ -213,7 +214,7 @@ class Video:
 
         The best ``price`` is that of a policy which looks ahead by one number: a yardstick, no upper bound. 0 is myopic.
         """
-        return self.minutes(self._offered) + price * self.felt(self._offered)
+        return self.gain(self._offered) + price * self.felt(self._offered)
 
     def step(self, slates: I64) -> Outcome:
         """Those who are here play their queues; the slates of the others are not looked at. Then a day passes."""
