@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from longgame.types import F64, I64
+from longgame.types import F32, F64, I64
 
 
 def spread(rng: np.random.Generator, rows: int, count: int, among: int) -> I64:
@@ -48,3 +48,10 @@ def seen(slots: int, alone: bool = False) -> F64:
     """(K,) log-share of the looks at the first slot that each slot gets: lower ones are seen less. ``alone``: all are first."""
     out: F64 = np.zeros(slots) if alone else -np.log1p(0.15 * np.arange(slots))
     return out
+
+
+def standard(columns: F64) -> F32:
+    """(I, D) -> (I, D) each column with mean 0 and deviation 1; one that is the same throughout is 0."""
+    deviation = columns.std(axis=0)
+    out = (columns - columns.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    return out.astype(np.float32)

@@ -35,7 +35,7 @@ from longgame.errors import ConfigError
 from longgame.language.hashing import HashingModel
 from longgame.protocols import Outcome
 from longgame.rng import derive
-from longgame.simulation.draws import seen, sigmoid, third
+from longgame.simulation.draws import seen, sigmoid, standard, third
 from longgame.types import F32, F64, I64, Bool, Item, ItemId, Objective
 
 TOPICS = {
@@ -167,9 +167,9 @@ class Feed:
 
     @property
     def vectors(self) -> F32:
-        """(I, 64) the words of its text, hashed, and whether it is a post: what needs no language model."""
-        words = HashingModel(63).embed([item.text for item in self._items])
-        return np.concatenate([words, self.is_post[:, None].astype(np.float32)], axis=1)
+        """(I, 47) its topic, whether it is a post, and the words of its text, hashed, as standard scores: no language model."""
+        words = HashingModel(40).embed([item.text for item in self._items])
+        return standard(np.concatenate([np.eye(len(TOPICS))[self.topic], self.is_post[:, None], words], axis=1))
 
     def reset(self, rng: np.random.Generator) -> None:
         b, people = self.config.users, self.config.people

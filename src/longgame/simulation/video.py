@@ -30,7 +30,7 @@ from longgame.errors import ConfigError
 from longgame.language.hashing import HashingModel
 from longgame.protocols import Outcome
 from longgame.rng import derive
-from longgame.simulation.draws import sigmoid, spread, third
+from longgame.simulation.draws import sigmoid, spread, standard, third
 from longgame.types import F32, F64, I64, Bool, Item, ItemId, Objective
 
 TOPICS = {
@@ -147,9 +147,10 @@ class Video:
 
     @property
     def vectors(self) -> F32:
-        """(I, 64) the words of its text, hashed, and of its length the logarithm: what needs no language model."""
-        words = HashingModel(63).embed([item.text for item in self._items])
-        return np.concatenate([words, np.log(self.length / USUAL)[:, None].astype(np.float32)], axis=1)
+        """(I, 41) its topic, of its length the logarithm, and the words of its text, hashed, as standard scores: no language model."""
+        words = HashingModel(32).embed([item.text for item in self._items])
+        plain = [np.eye(len(TOPICS))[self.topic], np.log(self.length / USUAL)[:, None]]
+        return standard(np.concatenate([*plain, words], axis=1))
 
     def reset(self, rng: np.random.Generator) -> None:
         b = self.config.users
