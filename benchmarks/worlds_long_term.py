@@ -77,6 +77,9 @@ class Study:
     history: int = 10
     remembers: bool = False
     rate: float = 1e-3
+    follow: float = 0.005
+    decay: float = 0.1
+    together: bool = True
     training: Training = field(default_factory=lambda: Training(steps=150_000, every=32, warm=8_000, ahead=3))
 
 
@@ -94,7 +97,7 @@ def learned(study: Study, seed: int, discount: float | None) -> Policy:
     place = Environment(world, study.slots, study.history, study.remembers, objective)
     updates = (study.training.steps - study.training.warm) // study.training.every
     network = TowersConfig(place.width, place.context, hidden=study.hidden)
-    mind = Dqn(DqnConfig(network, study.slots, Pace(study.rate, lasts=updates), scale=study.scale, seed=seed))
+    mind = Dqn(DqnConfig(network, study.slots, Pace(study.rate, updates, study.follow, study.decay), together=study.together, scale=study.scale, seed=seed))
     train(place, mind, study.training, seed)
     return mind.policy
 

@@ -159,8 +159,8 @@ class Feed:
 
     @property
     def objective(self) -> Objective:
-        """Likes, and comments twice as much, however late in the month they come: 5 % less a day."""
-        return Objective({"like": 1.0, "comment": COMMENT}, window=timedelta(hours=12), discount=0.95)
+        """Likes, and comments twice as much, however late in the month they come: 2 % less a day."""
+        return Objective({"like": 1.0, "comment": COMMENT}, window=timedelta(hours=12), discount=0.98)
 
     def catalogue(self) -> Sequence[Item]:
         return self._items
