@@ -71,22 +71,25 @@ class Study:
     world: Callable[[], Any]
     today: Callable[[Any], F64]
     """What is offered, scored by one who knows the truth of today."""
+    scale: tuple[float, float]
+    """A unit of values in the long run, and of today's."""
     slots: int = 4
-    scale: float = 10.0
-    hidden: int = 64
-    history: int = 10
+    hidden: int = 32
+    history: int = 20
     remembers: bool = False
-    rate: float = 1e-3
+    rate: float = 2e-3
     follow: float = 0.005
-    decay: float = 0.1
+    decay: float = 2.0
     together: bool = True
-    training: Training = field(default_factory=lambda: Training(steps=150_000, every=32, warm=8_000, ahead=3))
+    training: Training = field(
+        default_factory=lambda: Training(steps=80_000, every=20, warm=8_000, ahead=10, explore=(1.0, 0.5))
+    )
 
 
 STUDIES: dict[str, Study] = {
-    "video": Study(Video, lambda w: w.wise(0.0), scale=50.0),
-    "feed": Study(Feed, lambda w: w.wise(0.0, 0.0), scale=10.0),
-    "shop": Study(Shop, lambda w: w.wise(0.0), scale=5.0),
+    "video": Study(Video, lambda w: w.wise(0.0), scale=(100.0, 10.0)),
+    "feed": Study(Feed, lambda w: w.wise(0.0, 0.0), scale=(30.0, 3.0)),
+    "shop": Study(Shop, lambda w: w.wise(0.0), scale=(5.0, 0.5)),
 }
 
 
@@ -97,7 +100,8 @@ def learned(study: Study, seed: int, discount: float | None) -> Policy:
     place = Environment(world, study.slots, study.history, study.remembers, objective)
     updates = (study.training.steps - study.training.warm) // study.training.every
     network = TowersConfig(place.width, place.context, hidden=study.hidden)
-    mind = Dqn(DqnConfig(network, study.slots, Pace(study.rate, updates, study.follow, study.decay), together=study.together, scale=study.scale, seed=seed))
+    pace, scale = Pace(study.rate, updates, study.follow, study.decay), study.scale[discount == 0]
+    mind = Dqn(DqnConfig(network, study.slots, pace, together=study.together, scale=scale, seed=seed))
     train(place, mind, study.training, seed)
     return mind.policy
 
