@@ -97,3 +97,10 @@ def test_every_dependency_is_pinned_for_the_test_run():
     wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
     names = {re.split(r"[\[<>=;! ]", d)[0].lower().replace("_", "-") for d in wanted}
     assert sorted(names - pinned - {"longgame"}) == []
+
+
+def test_claims_are_the_benchmarks_and_the_page() -> None:
+    from longgame.wiring.claims import CLAIMS, table
+
+    assert {claim.name for claim in CLAIMS} == {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    assert table() in DOCS["benchmarks.md"], "longgame bench list --markdown writes it"

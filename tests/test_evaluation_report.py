@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from longgame.errors import MissingExtra
-from longgame.evaluation import figures
+from longgame.evaluation import figures, paper
 from longgame.evaluation.intervals import Estimate
 from longgame.evaluation.report import markdown, page
 from longgame.evaluation.table import METRICS, Bucket, Comparison, RankingTable, Row
@@ -175,7 +175,7 @@ def test_more_models_than_colours_are_all_named_and_eight_are_drawn_as_lines():
     assert all(name in made["coverage"].svg and name in made["gaps"].svg for name in names)
     assert [name for _, name in made["history"].legend] == names[:-9:-1]
     assert "currentColor" in made["history"].svg
-    assert figures.INK not in made["history"].svg
+    assert paper.INK not in made["history"].svg
 
 
 def test_a_table_without_comparisons_plots_or_figures_works():

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from longgame.errors import ArtefactError
 from longgame.language import HashingModel, VectorCache, understand
+from longgame.language.asked import Answers
 from longgame.language.cache import BATCH
+from longgame.language.questions import SENTIMENT
 from longgame.types import Item, ItemId
 
 
@@ -175,3 +177,36 @@ def test_a_killed_run_resumes_with_at_most_one_batch_lost(tmp_path, after):
     assert model.asked
     assert asked + len(model.asked) <= len(items) + BATCH
     np.testing.assert_array_equal(features.vectors, HashingModel(300).embed([item.text for item in items]))
+
+
+class Shy:
+    """A chooser that gives no answer to what it was told to be silent about, as a server's model may."""
+
+    name = "shy"
+
+    def __init__(self, silent: str) -> None:
+        self.silent, self.asked = silent, list[str]()
+
+    def answered(self, prompts, options):
+        self.asked += prompts
+        said = np.array([self.silent not in prompt for prompt in prompts], np.bool_)
+        return np.where(said[:, None], [[-0.1, -2.0]], [[-0.69, -0.69]]).astype(np.float32), said
+
+    def choose(self, prompts, options):
+        return self.answered(prompts, options)[0]
+
+
+def test_a_question_that_got_no_answer_is_asked_again_by_the_next_run(tmp_path: Path):
+    texts = ["it is lovely", "it is odd", "it is grand"]
+    shy = Shy("odd")
+    cache = VectorCache(tmp_path)
+    got = cache.embed(Answers(shy, SENTIMENT), texts)
+    np.testing.assert_allclose(got, [[-0.1, -2.0], [-0.69, -0.69], [-0.1, -2.0]], rtol=1e-6)
+    np.testing.assert_array_equal(cache.embed(Answers(shy, SENTIMENT), texts), got)
+    assert len(shy.asked) == 3, "one run asks once"
+    assert VectorCache(tmp_path).missing(Answers(shy, SENTIMENT), texts) == ["it is odd"]
+    well = Shy("nothing of it")
+    again = VectorCache(tmp_path).embed(Answers(well, SENTIMENT), texts)
+    assert len(well.asked) == 1 and "odd" in well.asked[0]
+    np.testing.assert_allclose(again, [[-0.1, -2.0]] * 3, rtol=1e-6)
+    assert VectorCache(tmp_path).missing(Answers(well, SENTIMENT), texts) == []

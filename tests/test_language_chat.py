@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from longgame.errors import ConfigError, RemoteError
-from longgame.language.endpoint import Endpoint
+from longgame.language.calling import Refused
+from longgame.language.endpoint import Endpoint, Ledger
 from longgame.language.remote_chat import Chat
 from longgame.language.replies import FLOOR
 from tests.endpoint_kit import Answer, Handler, Server, cuts, drips, floods, hangs, serving, status, text_of
@@ -311,3 +312,38 @@ def test_a_key_is_not_sent_in_the_open():
     for wrong in ({"budget": 1.0}, {"price": -1.0}, {"price": math.inf}, {"answer": 0}):
         with pytest.raises(ConfigError):
             Endpoint(**{"url": "http://x/v1", "model": "m"} | wrong)
+
+
+def test_what_was_no_answer_is_told_apart():
+    def answer(h: Handler, asked: dict[str, Any]) -> None:
+        odd = "odd" in asked["messages"][-1]["content"]
+        says("who knows", [("who", 1.0)])(h, asked) if odd else says("positive", [("positive", 0.9)])(h, asked)
+
+    with serving(answer) as server:
+        odds, said = chat(server).answered(["a", "odd"], OPTIONS)
+    assert said.tolist() == [True, False]
+    np.testing.assert_allclose(odds[1], -math.log(3), rtol=1e-5)
+    assert odds[0].argmax() == 1
+
+
+class Post:
+    """A patient carrier, as batches are: every prompt of a round is asked before any refusal is heard."""
+
+    patient = True
+
+    def __init__(self) -> None:
+        self.ledger, self.rounds = Ledger(), list[list[dict[str, Any]]]()
+
+    def ask(self, route: Any, bodies: Any, read: Any) -> list[Any]:
+        self.rounds.append([dict(body) for body in bodies])
+        told = "unsupported: use max_completion_tokens"
+        good = json.loads(message("positive", [("positive", 0.9)]))
+        return [Refused(400, told) if "max_tokens" in body else read(0, good) for body in bodies]
+
+
+def test_what_a_batch_was_refused_for_is_asked_otherwise_and_costs_no_try():
+    post: Any = Post()
+    odds, said = Chat(Endpoint(url="http://127.0.0.1:1/v1", model="m", tries=1), post).answered(["a", "b", "c"], OPTIONS)
+    assert said.all() and (odds.argmax(axis=1) == 1).all()
+    assert [len(asked) for asked in post.rounds] == [3, 3], "all of them, once the old way and once the new"
+    assert all("logprobs" in body for body in post.rounds[1]), "the best way is not given up for it"

@@ -161,5 +161,6 @@ def test_the_command_reads_what_people_judged(tmp_path: Path, monkeypatch: pytes
     assert left.exit_code == 0
     for name in ("notes.txt is left out", "Alone_Train.seg is left out: there is no Alone_Test"):
         assert name in left.stdout
-    nothing = CliRunner().invoke(app, ["evaluate", "language", "--data", str(tmp_path)])
-    assert nothing.exit_code == 2 and "holds no judged texts" in nothing.stderr
+    (tmp_path / "empty").mkdir()
+    nothing = CliRunner().invoke(app, ["evaluate", "language", "--data", str(tmp_path / "empty")])
+    assert nothing.exit_code == 2 and "snippets: a .txt of id, number and text by tabs" in nothing.stderr

@@ -191,3 +191,13 @@ def test_an_option_that_few_items_say_is_learned_from_those_few(tmp_path: Path):
     options = options_of(one, items, ())
     reader = TagReader(items, options, HashingModel(32), None, VectorCache(tmp_path))
     assert reader.confidence(["a thing for somebody"]).shape == (1, 2)
+
+
+def test_the_version_knows_the_items_that_are_left_to_learn_from(tmp_path: Path):
+    items = films(60)
+    vocabulary = genres(items)
+
+    def version(some: list[Item]) -> str:
+        return TagReader(some, vocabulary, HashingModel(32), None, VectorCache(tmp_path)).version
+
+    assert version(items) == version(items[::-1]) != version(items[:40])

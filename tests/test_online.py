@@ -173,3 +173,16 @@ def test_linear_thompson_goes_on_from_what_train_learned(folder):
         follower.turn()
         assert np.abs(weights(follower)["moment"]).sum() > 0
         assert any(isinstance(r, Decision) for _, r in ws.store.read(0, 10**6)[0])
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "sarsa", "cql", "slateq"])
+def test_values_are_learned_from_the_log_published_served_and_learned_on(folder, algorithm):
+    """Forced past the gate: what is published scores, comes back as it was, and the learner goes on from its state."""
+    with workspace(settings(folder, **{"policy.algorithm": algorithm, "policy.slots": 3})) as ws:
+        report = train(ws, force=True)
+        assert report.published is not None and report.learned > 0 and np.isfinite(list(report.metrics.values())).all()
+        live = ws.load()
+        assert live is not None and live.recommender.policy.version == report.policy
+        follower = Follower(ws)
+        follower.turn()
+        assert learner(follower).algorithm.policy.version != report.policy, "it goes on"

@@ -14,10 +14,12 @@ from typer.core import TyperGroup
 
 from longgame.commands import (
     adapting,
+    bench,
     config,
     data,
     doctor,
     evaluating,
+    exporting,
     importing,
     knowledge,
     profile,
@@ -54,6 +56,7 @@ app = typer.Typer(
 )
 
 GROUPS = (
+    ("bench", bench.app),
     ("config", config.app),
     ("data", data.app),
     ("evaluate", evaluating.app),
@@ -70,6 +73,7 @@ COMMANDS = (
     ("train", training.train),
     ("tune", tuning.tune),
     ("simulate", worlds.simulate),
+    ("export", exporting.export),
     ("serve", serving.serve),
     ("demo", worlds.demo),
 )

@@ -38,12 +38,21 @@ class NetworkConfig:
     """Share of activations dropped in training, in [0, 1)."""
     gated: bool = False
     """Whether blocks are those of LiGR."""
+    pairs: tuple[tuple[int, int], ...] = ()
+    """(P, 2) numbers of a context and of an item vector that say the same of a user and of an item: their products are added
+    to the score, each with a weight of its own. -1 for the first: the item's number alone."""
 
     def __post_init__(self) -> None:
         if self.hidden % self.heads or min(self.width, self.hidden, self.heads, self.blocks, self.steps) < 1:
             raise ConfigError(f"NetworkConfig: sizes must be 1 or more and hidden a multiple of heads, got {self}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"NetworkConfig.dropout: must lie in [0, 1), got {self.dropout}")
+        object.__setattr__(self, "pairs", tuple((int(own), int(its)) for own, its in self.pairs))  # JSON has lists
+        if not all(-1 <= own < self.context and 0 <= its < self.width for own, its in self.pairs):
+            raise ConfigError(
+                f"NetworkConfig.pairs: must be columns of a context of {self.context} and of item vectors of {self.width}, "
+                f"got {self.pairs}"
+            )
 
 
 class Block(nn.Module):
@@ -103,7 +112,10 @@ def _small(width: int) -> nn.Sequential:
 
 
 class UserNetwork(nn.Module):
-    """History -> user vector; user vector and item vectors -> scores; user vector -> value of the state."""
+    """History -> user vector; user vector and item vectors -> scores; user vector -> value of the state.
+
+    A user vector is H wide, and P wider where there are ``pairs``: what the user wants of each such number of an item.
+    """
 
     def __init__(self, config: NetworkConfig, seed: int = 0) -> None:
         super().__init__()
@@ -117,6 +129,7 @@ class UserNetwork(nn.Module):
             self.item = nn.Linear(config.width, config.hidden, bias=False)
             self.appeal = _small(config.width)
             self.worth = _small(config.hidden)
+            self.match = nn.Parameter(torch.zeros(len(config.pairs))) if config.pairs else None
             nn.init.normal_(self.enter.weight, std=config.width**-0.5)
             nn.init.normal_(self.item.weight, std=config.width**-0.5)
 
@@ -139,23 +152,33 @@ class UserNetwork(nn.Module):
         return out
 
     def user(self, state: State) -> Tensor:
-        """State of B -> (B, H)."""
+        """State of B -> (B, H+P)."""
         present = state.present
         # Padding stands in front and is never attended to: what is padding for all of B need not be computed.
         first = min(int(present.any(axis=0).argmax()), present.shape[1] - 1) if present.any() else present.shape[1] - 1
         history = tensor(state.history[:, first:])
-        return self.steps(history, tensor(present[:, first:]), tensor(state.context), last=True)[:, 0]
+        context = tensor(state.context)
+        read = self.steps(history, tensor(present[:, first:]), context, last=True)[:, 0]
+        return read if self.match is None else torch.cat([read, self._own(context) * self.match], dim=1)
+
+    def _own(self, context: Tensor) -> Tensor:
+        """(B, F) -> (B, P) the user's side of the pairs."""
+        own = [own for own, _ in self.config.pairs]
+        return functional.pad(context, (0, 1), value=1.0)[:, own]  # -1 is the last column: 1
 
     def score(self, user: Tensor, items: Tensor) -> Tensor:
-        """(B, H) and (B, C, D), or (C, D) for one set of candidates that all share -> (B, C) log-preferences."""
+        """(B, H+P) and (B, C, D), or (C, D) for one set of candidates that all share -> (B, C) log-preferences."""
         # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
-        wanted, appeal = user @ self.item.weight, self.appeal(items)[..., 0]
+        h = self.config.hidden
+        wanted, appeal = user[:, :h] @ self.item.weight, self.appeal(items)[..., 0]
+        if self.match is not None:
+            wanted = wanted.index_add(1, torch.tensor([its for _, its in self.config.pairs]), user[:, h:])
         out: Tensor = (wanted @ items.T if items.dim() == 2 else (items @ wanted[:, :, None])[:, :, 0]) + appeal
         return out
 
     def value(self, user: Tensor) -> Tensor:
-        """(B, H) -> (B,)."""
-        out: Tensor = self.worth(user)[:, 0]
+        """(B, H+P) -> (B,)."""
+        out: Tensor = self.worth(user[:, : self.config.hidden])[:, 0]
         return out
 
 

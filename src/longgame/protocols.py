@@ -28,6 +28,21 @@ class LanguageModel(Protocol):
         """(n, width), unit rows (zeros for an empty text), row i for text i, whatever its neighbours are."""
 
 
+class PictureModel(Protocol):
+    """Looks at pictures, before a request comes."""
+
+    @property
+    def name(self) -> str:
+        """Names the model and everything that changes its output: the same name gives the same vectors."""
+
+    @property
+    def width(self) -> int:
+        """Width of a vector."""
+
+    def embed(self, pictures: Sequence[bytes]) -> F32:
+        """Bytes of files -> (n, width), unit rows (zeros for what is no picture), row i for picture i."""
+
+
 class Chooser(Protocol):
     """Answers closed questions. Like every reader it works before a request comes, never in answer to one."""
 

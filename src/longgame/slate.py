@@ -101,6 +101,8 @@ def rules_allow(rules: Sequence[SlateRule], positions: I64) -> Allow | None:
 def replay_allowed(mask: Bool, action: I64, allow: Allow | None = None) -> Bool:
     """(B, C), (B, K) -> (B, K, C): what could be drawn in each slot of slates that were drawn."""
     k = action.shape[1]
+    if k == 1 and allow is None:
+        return mask[:, None, :]
     free = np.repeat(mask[:, None, :], k, axis=1)
     row, slot = np.nonzero(action >= 0)
     for later in range(1, k):  # a pick closes its column for every later slot

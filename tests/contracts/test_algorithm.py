@@ -30,12 +30,12 @@ NETWORK = NetworkConfig(D, F, hidden=8, steps=T)
 UNIFORM, NEARLY = Exploration(1.0, 1.0), Exploration(1.0, 0.05)
 
 
-def reinforce(**more: object) -> Reinforce:
+def reinforce(network: NetworkConfig = NETWORK, /, **more: object) -> Reinforce:
     """A learner that begins without a preference: one that begins with a strong one takes long to change its mind."""
     settings = {"learning_rate": 2e-2, "entropy": 0.0, "average": 0.5, **more}
-    start = to_arrays(UserNetwork(NETWORK))
+    start = to_arrays(UserNetwork(network))
     start["item.weight"] *= 0.02
-    return Reinforce(ReinforceConfig(NETWORK, **settings), start)  # type: ignore[arg-type]
+    return Reinforce(ReinforceConfig(network, **settings), start)  # type: ignore[arg-type]
 
 
 TOWERS = TowersConfig(D, F, hidden=8)
@@ -61,6 +61,7 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "reinforce": reinforce,
     "reinforce with a trace": lambda: reinforce(trace=0.3, credit_responses=False),
     "reinforce, myopic": lambda: reinforce(discount_future=False),
+    "reinforce with pairs": lambda: reinforce(NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2)))),
     "reinforce, free": lambda: reinforce(trust=0.0),
     "linear-thompson": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65)),
 }

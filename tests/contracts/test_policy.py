@@ -18,11 +18,12 @@ from longgame.wiring.parts import load_policy
 from tests.kit import B, C, D, F, T, batch
 
 NETWORK = NetworkConfig(D, F, hidden=8, steps=T)
+PAIRED = NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2)))
 
 
-def network(seed: int) -> NetworkPolicy:
-    arrays = {name: value + 0.1 for name, value in to_arrays(UserNetwork(NETWORK, seed)).items()}  # no zeros anywhere
-    return NetworkPolicy(NETWORK, arrays)
+def network(seed: int, config: NetworkConfig = NETWORK) -> NetworkPolicy:
+    arrays = {name: value + 0.1 for name, value in to_arrays(UserNetwork(config, seed)).items()}  # no zeros anywhere
+    return NetworkPolicy(config, arrays)
 
 
 def thompson(seed: int) -> LinearThompsonPolicy:
@@ -33,6 +34,7 @@ def thompson(seed: int) -> LinearThompsonPolicy:
 POLICIES: dict[str, Callable[[int], Policy]] = {
     "rank": lambda seed: RankPolicy(1.0 + seed),
     "network": network,
+    "network with pairs": lambda seed: network(seed, PAIRED),
     "linear-thompson": thompson,
 }
 BY_PLACE = {"rank"}
@@ -144,6 +146,17 @@ def test_a_network_of_another_shape_is_refused() -> None:
         NetworkPolicy(NETWORK, {k: v for k, v in arrays.items() if k != "item.weight"})
     with pytest.raises(ArtefactError, match=r"item\.weight must have shape"):
         NetworkPolicy(NETWORK, {**arrays, "item.weight": arrays["item.weight"].T})
+
+
+def test_pairs_add_their_products_to_the_score() -> None:
+    rows, arrays = batch(whole=True), to_arrays(UserNetwork(PAIRED))
+    without = NetworkPolicy(NETWORK, {name: value for name, value in arrays.items() if name != "match"})
+    arrays["match"] = np.array([3.0, -0.5], np.float32)
+    more = 3.0 * rows.state.context[:, :1] * rows.items[..., 1] - 0.5 * rows.items[..., 2]
+    np.testing.assert_allclose(scores(NetworkPolicy(PAIRED, arrays), rows), scores(without, rows) + more, rtol=1e-4, atol=1e-5)
+    for pair in ((1, 0), (-2, 0), (0, 3), (0, -1)):
+        with pytest.raises(ConfigError, match="pairs: must be columns of a context of 1 and of item vectors of 3"):
+            NetworkConfig(D, F, hidden=8, steps=T, pairs=(pair,))
 
 
 def test_the_network_does_not_keep_the_arrays_it_was_given() -> None:

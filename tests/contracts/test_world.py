@@ -16,6 +16,7 @@ from longgame.simulation.video import Video, VideoConfig
 USERS, ITEMS, SLOTS = 40, 13, 3
 WORLDS: dict[str, Any] = {
     "shop": lambda users=USERS: Shop(ShopConfig(users=users, items=ITEMS)),
+    "shop with looks": lambda users=USERS: Shop(ShopConfig(users=users, items=ITEMS, looks=1.0)),
     "interest evolution": lambda users=USERS: InterestEvolution(InterestEvolutionConfig(users, 5, ITEMS)),
     "long-term satisfaction": lambda users=USERS: LongTermSatisfaction(LongTermSatisfactionConfig(users, 5, ITEMS)),
     "video": lambda users=USERS: Video(VideoConfig(users, 5, ITEMS)),

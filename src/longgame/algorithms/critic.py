@@ -65,21 +65,22 @@ class Learned:
             from_arrays(self.network, start)
             from_arrays(self.target, start)
         self.target.requires_grad_(False)
-        # foreach=False: one order of additions, so that resuming equals never stopping to the last bit
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), pace.rate, weight_decay=pace.decay, foreach=False)
+        self._weights: list[Tensor] = list(self.network.parameters())
+        self._slow: list[Tensor] = list(self.target.parameters())
+        # fused: one pass a parameter, and one order of additions, so that resuming equals never stopping to the last bit
+        self._optimizer = torch.optim.AdamW(self._weights, pace.rate, weight_decay=pace.decay, fused=True)
 
     def step(self, loss: Tensor, limit: float = 10.0) -> float:
         """Down the gradient of ``loss``, whose length is at most ``limit``. What the loss was."""
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation lacks it
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit, foreach=False)
+        torch.nn.utils.clip_grad_norm_(self._weights, limit)
         for group in self._optimizer.param_groups:
             group["lr"] = self.pace.at(self.updates)
         self._optimizer.step()
         self.updates += 1
         with torch.no_grad():
-            for own, other in zip(self.target.parameters(), self.network.parameters(), strict=True):
-                own.lerp_(other, self.pace.follow)
+            torch._foreach_lerp_(self._slow, self._weights, self.pace.follow)
         return float(loss.detach())
 
     def state_dict(self, prefix: str) -> dict[str, np.ndarray[Any, Any]]:

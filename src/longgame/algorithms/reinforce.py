@@ -22,12 +22,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from longgame.algorithms.critic import AnyNetworkConfig, network_of
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
 from longgame.networks import (
-    NetworkConfig,
-    UserNetwork,
     from_arrays,
     load_optimizer,
     optimizer_arrays,
@@ -42,7 +41,7 @@ from longgame.types import F32, F64, Bool
 class ReinforceConfig:
     """How REINFORCE learns."""
 
-    network: NetworkConfig
+    network: AnyNetworkConfig
     learning_rate: float = 1e-3
     """Of Adam, above 0."""
     ratio_cap: float = 10.0
@@ -58,8 +57,9 @@ class ReinforceConfig:
     value_weight: float = 0.5
     """Weight of the squared error of the state's value, relative to the variance of returns."""
     trace: float = 1.0
-    """How far the future is the log's own and how far the learned value of the next state, in [0, 1]: 1 is the
-    Monte Carlo return of the paper, 0 one step of temporal difference: less noise, and the bias of that value."""
+    """How far the future is the log's own and how far the learned value of the state that comes next, in [0, 1]: 1 is the
+    Monte Carlo return of the paper, 0 a temporal difference over one step or, where the batch has them (``Batch.between``),
+    several: less noise, and the bias of that value."""
     average: float = 0.98
     """The policy handed out is a running mean of the network's weights (Polyak & Juditsky 1992) that forgets this slowly
     an update, in [0, 1): one batch more or less then moves it little. 0 hands out the last weights."""
@@ -85,8 +85,8 @@ class ReinforceConfig:
 class NetworkPolicy:
     """A frozen network's scores."""
 
-    def __init__(self, config: NetworkConfig, arrays: Arrays, name: str = "network") -> None:
-        self._config, self._network = config, UserNetwork(config)
+    def __init__(self, config: AnyNetworkConfig, arrays: Arrays, name: str = "network") -> None:
+        self._config, self._network = config, network_of(config)
         from_arrays(self._network, arrays)
         self._network.eval()
         self.version = f"{name}-{digest(to_arrays(self._network))}"
@@ -108,7 +108,7 @@ class Reinforce:
 
     def __init__(self, config: ReinforceConfig, start: Arrays | None = None) -> None:
         self.config = config
-        self._network = UserNetwork(config.network, config.seed)
+        self._network = network_of(config.network, config.seed)
         if start is not None:
             from_arrays(self._network, start)
         self._network.eval()
@@ -176,7 +176,7 @@ class Reinforce:
         if self.config.trace < 1:
             with torch.no_grad():
                 after = self._network.value(self._network.user(batch.next_state)).numpy().astype(np.float64) * scale
-            tail += (1 - self.config.trace) * batch.discount * after
+            tail += (1 - self.config.trace) * (batch.between + batch.discount * after)
         expected = value.detach().numpy() * scale - slate.mean()
         ahead = np.repeat((tail - expected)[:, None], own.shape[1], axis=1)
         advantage = own + (np.where(batch.response, ahead, 0.0) if self.config.credit_responses else ahead)
@@ -202,7 +202,7 @@ class Reinforce:
 
     def load_state_dict(self, state: Arrays) -> None:
         from_arrays(self._network, state, "network.")
-        mean = UserNetwork(self.config.network)
+        mean = network_of(self.config.network)
         from_arrays(mean, state, "mean.")
         self._mean = to_arrays(mean)
         load_optimizer(self._optimizer, state)

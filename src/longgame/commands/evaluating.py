@@ -124,9 +124,10 @@ def _must_be_writable(html: Path) -> None:
     import os
 
     from longgame.errors import ConfigError
-    from longgame.evaluation.figures import drawing
+    from longgame.evaluation.paper import drawing
 
-    drawing()
+    with drawing():
+        pass
     folder = html.absolute().parent
     if html.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--html: must name a file in a folder that is there and can be written to, got {html}")

@@ -1,4 +1,4 @@
-"""``longgame understand``: the catalogue's texts into vectors, tags, attributes and descriptions, once each."""
+"""``longgame understand``: the catalogue's texts and pictures into vectors, tags, attributes and descriptions, once each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longgame.commands.pictures import look
 from longgame.commands.reviews import say_reviews
 from longgame.commands.terminal import progress, say, say_json, settings_of
 
@@ -14,19 +15,21 @@ if TYPE_CHECKING:
     from longgame.settings import Settings
     from longgame.wiring.understanding import Done
 
-KINDS = ("vectors", "tags", "attributes", "descriptions")
+KINDS = ("vectors", "pictures", "tags", "attributes", "descriptions")
 
 
 def understand(
     ctx: typer.Context,
-    what: Annotated[str, typer.Option(help="By commas: vectors, tags, attributes, descriptions; or reviews.")] = "vectors",
+    what: Annotated[
+        str, typer.Option(help="By commas: vectors, pictures, tags, attributes, descriptions; or reviews.")
+    ] = "vectors",
     model: Annotated[str | None, typer.Option(help="minilm, e5, words, combined, hashing or remote.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
     budget: Annotated[str | None, typer.Option(help="Read for so long at most, as in 30m; the rest waits.")] = None,
     show: Annotated[str | None, typer.Option(help="Say what was read of this item, and from what; read nothing.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read every item's text, or every review, with the language model. What was read before is not read again."""
+    """Read every item's text and picture, or every review, with the models for it. What was read is not read again."""
     settings = settings_of(ctx, {"language.model": model})
     if what == "reviews":
         if plan or budget is not None or show is not None:
@@ -40,13 +43,16 @@ def understand(
         _say_item(shown(settings, show), json)
         return
     said: dict[str, Any] = {}
-    if kinds[0] == "vectors":
+    if "vectors" in kinds:
         if plan:
             said = _plan_vectors(settings, json)
         else:
             said, spent = _vectors(settings, seconds, json)
             seconds = None if seconds is None else max(0.0, seconds - spent)
-    for name, told in _items(settings, [kind for kind in kinds if kind != "vectors"], plan, seconds, json):
+    if "pictures" in kinds:
+        said["pictures"], spent = look(settings, plan, seconds, json)
+        seconds = None if seconds is None else max(0.0, seconds - spent)
+    for name, told in _items(settings, [kind for kind in kinds if kind not in ("vectors", "pictures")], plan, seconds, json):
         said[name] = told
     if json:
         say_json(said)
@@ -168,6 +174,8 @@ def _say_item(told: dict[str, Any], json: bool) -> None:
     say(clean(f"{told['item']}: {told['text']}"))  # a seller's text must not steer the terminal
     for name, value in told["own"].items():
         say(clean(f"{name}: {', '.join(value) if isinstance(value, tuple) else value}"))
+    if told["picture"]:
+        say(clean(f"picture: {told['picture']}"))
     for what in ("tags", "attributes"):
         if what in told:
             say(f"{what} by {told[what]['version']}")

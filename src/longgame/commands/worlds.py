@@ -91,25 +91,50 @@ def _show_json(table: Table, served: dict[str, Any], seconds: float) -> None:
 
 def simulate(
     ctx: typer.Context,
-    users: Annotated[int, typer.Option(min=1, help="Customers of the shop.")] = 500,
-    items: Annotated[int, typer.Option(min=1, help="Items of the shop.")] = 150,
+    world: Annotated[str, typer.Option(help="shop, interest-evolution or long-term-satisfaction.")] = "shop",
+    algorithm: Annotated[
+        str | None, typer.Option(help="slateq, dqn or sarsa: learns in the world, and is tried there beside chance.")
+    ] = None,
+    users: Annotated[int, typer.Option(min=1, help="Users of the world; with --algorithm, users it is tried on.")] = 500,
+    items: Annotated[int, typer.Option(min=1, help="Items that are offered.")] = 150,
     days: Annotated[int, typer.Option(min=1, help="Days to simulate.")] = 30,
     k: Annotated[int, typer.Option(min=1, help="Slots of a slate.")] = 4,
-    seed: Annotated[int, typer.Option(help="Of the shop and of its customers.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="With --algorithm: decisions that are learned from.")] = 60_000,
+    seeds: Annotated[int, typer.Option(min=1, help="With --algorithm: runs, each with users of its own.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the world and of its users; the first one.")] = 0,
+    looks: Annotated[
+        float, typer.Option(min=0, help="Above 0 items have pictures, which tell quality and a colour that customers go by.")
+    ] = 0.0,
     log: Annotated[
         bool,
         typer.Option("--log/--no-log", help="Write items, decisions and feedback into the log of the settings, in 2030."),
     ] = False,
+    draw: Annotated[
+        bool, typer.Option("--draw/--no-draw", help="Draw the pictures of --looks into the folder that the settings name.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Let the simulated customers of the shop live with a simple policy; with --log, log it as serving would."""
+    """Let simulated users live with a simple policy, logged as serving would with --log, or with one that learns there."""
+    from longgame.errors import ConfigError
     from longgame.wiring.demo import simulate as run
     from longgame.wiring.workspace import workspace
 
+    if algorithm is not None or world != "shop":
+        if algorithm is None or log or looks:
+            why = (
+                "--log and --looks go with the simple policy of the shop"
+                if log or looks
+                else f"--world {world} needs --algorithm"
+            )
+            raise ConfigError(f"simulate: {why}; say --algorithm slateq, dqn or sarsa, without --log and --looks")
+        _learn_in(world, algorithm, users, items, k, days, steps, seeds, seed, json)
+        return
+    if draw and not looks:
+        raise ConfigError("simulate --draw: items have pictures where --looks is above 0, got 0; say --looks 1")
     with workspace(settings_of(ctx)) as ws:
         if log:
             _only_simulated(ws)
-        told = run(ws, users, items, days, k, seed, log)
+        told = run(ws, users, items, days, k, seed, log, looks, draw)
     if json:
         say_json(told)
         return
@@ -119,6 +144,29 @@ def simulate(
     )
     if log:
         say(f"logged in {told['store']}")
+    if draw:
+        say(f"{told['drawn']:,} pictures drawn in {told['pictures']}")
+
+
+def _learn_in(
+    world: str, algorithm: str, users: int, items: int, k: int, days: int, steps: int, seeds: int, seed: int, json: bool
+) -> None:
+    from longgame.wiring.workspace import one_thread
+    from longgame.wiring.worlds import study
+
+    one_thread()
+    tell = (lambda line: None) if json else say
+    done = study(world, algorithm, users, items, k, days, steps, seeds, tell, seed)
+    if json:
+        say_json(done.to_json())
+        return
+    say("")
+    rows = []
+    for arm in done.arms:
+        e = arm.estimate
+        interval = f"[{e.low:,.1f}, {e.high:,.1f}]" if seeds > 1 else "one seed"
+        rows.append((arm.name, f"{e.value:,.1f}", interval, f"{arm.seconds.mean():.0f}" if len(arm.seconds) else ""))
+    say_table(("policy", "a user brings", "95 % interval", "learned in, s"), rows)
 
 
 def _only_simulated(ws: Workspace) -> None:

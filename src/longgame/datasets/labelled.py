@@ -30,6 +30,16 @@ class Aspects:
     """(n,) 0 negative, 1 neutral, 2 positive"""
 
 
+def is_scored(path: Path) -> bool:
+    """Whether the first line that says anything looks like one of :func:`scored`."""
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        parts = next((line for line in lines if line.strip()), "").split("\t", 2)
+    try:
+        return len(parts) == 3 and bool(np.isfinite(float(parts[1])))
+    except ValueError:
+        return False
+
+
 def scored(path: Path) -> Scored:
     """Lines of id, number and text, separated by tabs. Raises DataError."""
     texts, scores = [], []

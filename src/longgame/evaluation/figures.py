@@ -1,92 +1,22 @@
-"""The plots of a ranking table, as SVG to be put into a page: drawn by matplotlib, coloured by the page.
-
-Axes and letters take the page's own colour, so that they are read by day and by night. Names are written by strangers and
-never reach matplotlib, which would read ``$`` as mathematics and warn of letters that its font lacks: it draws marks of its
-own, which are replaced by the escaped names afterwards.
-"""
+"""The plots of a ranking table, as SVG to be put into a page."""
 
 from __future__ import annotations
 
-import html
-import io
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from longgame.errors import MissingExtra
-from longgame.evaluation.intervals import Estimate
+from longgame.evaluation.paper import INK, LETTER, LINES, MARKERS, PALETTE, Paper, Plot, arms, drawing, legend
 from longgame.evaluation.table import Bucket, RankingTable, Row
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-INK = "#010203"
-"""Becomes the page's own colour."""
-PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", INK, "#8a8a8a")
-"""Told apart by people who see colours differently (Okabe and Ito, "Color Universal Design", 2008); yellow, which white
-paper swallows, is left out for a grey."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-LINES = len(PALETTE)
-"""Models that are drawn as lines, the best by NDCG: more could not be told apart."""
-_WIDTH, _LETTER = 7.2, 0.072
-"""Inches: of a plot, and of a letter, about."""
-_STYLE: Mapping[str, Any] = {
-    "svg.fonttype": "none",  # text stays text: no font file, and a reader can search and copy it
-    "svg.hashsalt": "longgame",
-    "font.size": 9,
-    "text.parse_math": False,
-    "axes.unicode_minus": False,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": INK,
-    "grid.alpha": 0.15,
-    "axes.grid": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "lines.markersize": 5,
-    "path.simplify": False,
-}
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One picture, and what is said below it."""
-
-    name: str
-    """Unique in the page, of letters and dashes."""
-    title: str
-    caption: str
-    svg: str
-    """Holds no name that is not escaped, and no address."""
-    legend: tuple[tuple[str, str], ...] = ()
-    """Colour, "" for the page's own -> whose it is, not escaped."""
-
-
-def drawing() -> Any:
-    """matplotlib. Raises MissingExtra without it."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise MissingExtra("the page with plots", "matplotlib", "report") from None
-    return matplotlib
 
 
 def plots(table: RankingTable) -> list[Plot]:
     """Those that the table has figures for. Raises MissingExtra without matplotlib."""
-    matplotlib = drawing()
     rows = ranked(table)
-    if not rows:
-        return []
-    style: Any = {**matplotlib.rcParamsDefault, **_STYLE}  # whatever the reader's own settings are
-    with matplotlib.rc_context(style):
+    with drawing():
+        if not rows:
+            return []
         drawn = [
             _accuracy_against_coverage(rows, table.k),
             _by_history(rows, table.k),
@@ -102,68 +32,14 @@ def ranked(table: RankingTable) -> list[Row]:
     return sorted(rows, key=lambda row: (-np.nan_to_num(row.metrics["ndcg"].value, nan=-np.inf), row.name))
 
 
-class _Paper:
-    """A figure of ``height`` inches, its names, and the way from it to SVG."""
-
-    def __init__(self, name: str, height: float, left: float = 0.75, bottom: float = 0.55) -> None:
-        from matplotlib.figure import Figure
-
-        self.name, self.names = name, [""]
-        self.figure: Figure = Figure(figsize=(_WIDTH, height))
-        top, right = 0.15, 0.2
-        box = (left / _WIDTH, bottom / height, 1 - (left + right) / _WIDTH, 1 - (bottom + top) / height)
-        self.axes: Axes = self.figure.add_axes(box)
-
-    def mark(self, text: str, most: int = 30) -> str:
-        """What stands for ``text`` while matplotlib draws."""
-        self.names.append(text if len(text) <= most else text[: most - 1] + "…")
-        return f"Zz{len(self.names) - 1:05d}zZ"
-
-    def ticks(self, labels: Sequence[str], counts: Sequence[int]) -> None:
-        """Names below the places 0, 1, ... of the x axis, and how many each stands for."""
-        self.axes.set_xticks(range(len(labels)), [""] * len(labels))
-        self.axes.set_xlim(-0.5, len(labels) - 0.5)
-        for place, (label, count) in enumerate(zip(labels, counts, strict=True)):
-            for depth, text, opacity in ((-0.03, self.mark(label, 14), 1.0), (-0.085, f"{count:,}", 0.65)):
-                where = self.axes.get_xaxis_transform()
-                self.axes.text(place, depth, text, transform=where, ha="center", va="top", alpha=opacity)
-
-    def svg(self) -> str:
-        """Without what a page needs no second time: the document's head, metadata with addresses, its own fonts."""
-        out = io.StringIO()
-        self.figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        text = out.getvalue()
-        text = text[text.index("<svg") :]
-        text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-        text = re.sub(r'\s(xmlns(:\w+)?="[^"]*")', "", text).replace("xlink:href", "href")
-        text = re.sub(r'\bid="', f'id="{self.name}-', text)
-        text = re.sub(r'(url\(|href=")#', rf"\1#{self.name}-", text)
-        text = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", text).replace(INK, "currentColor")
-        text = re.sub(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text, count=1)
-        return re.sub(r"Zz(\d{5})zZ", lambda found: html.escape(visible(self.names[int(found[1])])), text)
-
-
-def visible(text: str) -> str:
-    """Without control characters, which no page may hold, and on one line."""
-    return "".join(
-        " " if ord(letter) < 32 or 127 <= ord(letter) < 160 or 0xD800 <= ord(letter) < 0xE000 else letter for letter in text
-    )
-
-
-def _arms(estimates: Sequence[Estimate]) -> Any:
-    """(2, n) how far each interval reaches down and up; 0 where it is not known or without end."""
-    arms = np.array([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
-    return np.where(np.isfinite(arms), np.maximum(arms, 0.0), 0.0)
-
-
 def _accuracy_against_coverage(rows: Sequence[Row], k: int) -> Plot | None:
     some = [row for row in rows if "coverage" in row.metrics and np.isfinite(row.metrics["ndcg"].value)]
     if not some:
         return None
-    paper = _Paper("coverage", 4.6)
+    paper = Paper("coverage", 4.6)
     coverage, ndcg = ([row.metrics[name] for row in some] for name in ("coverage", "ndcg"))
     x, y = (np.array([e.value for e in side]) for side in (coverage, ndcg))
-    across, up = _arms(coverage), _arms(ndcg)
+    across, up = arms(coverage), arms(ndcg)
     for place in range(len(some)):
         colour, marker = (PALETTE[place], MARKERS[place]) if place < LINES else (INK, ".")
         paper.axes.errorbar(
@@ -185,7 +61,7 @@ def _accuracy_against_coverage(rows: Sequence[Row], k: int) -> Plot | None:
     return Plot("coverage", "Accuracy against coverage", caption, paper.svg())
 
 
-def _name_points(paper: _Paper, x: Any, y: Any, arms: Any, names: Sequence[str]) -> None:
+def _name_points(paper: Paper, x: Any, y: Any, arms: Any, names: Sequence[str]) -> None:
     """Each name beside its point, where it covers no other name or interval: near if there is room, else with a thread."""
     points, lowest, highest = (
         paper.axes.transData.transform(np.column_stack([x, height])) * 72 / paper.figure.dpi
@@ -200,7 +76,7 @@ def _name_points(paper: _Paper, x: Any, y: Any, arms: Any, names: Sequence[str])
     steps = sorted(range(-20, 21), key=abs)
     for place in sorted(range(len(names)), key=lambda i: (-points[i][1], points[i][0])):
         px, py = points[place]
-        wide = 72 * _LETTER * min(30, len(names[place])) + 4
+        wide = 72 * LETTER * min(30, len(names[place])) + 4
         tries = [(side, 11 * step / 2) for step in steps for side in (7.0, -7.0 - wide)]
         for dx, dy in tries:
             box = (px + dx, px + dx + wide, py + dy - 5, py + dy + 5)
@@ -246,7 +122,7 @@ def _lines(name: str, title: str, caption: str, buckets: Mapping[str, Sequence[B
         return None
     labels = list(dict.fromkeys(bucket.label for _, own in some for bucket in own))
     count = {bucket.label: bucket.count for _, own in reversed(some) for bucket in own}
-    paper = _Paper(name, 3.9, bottom=0.85)
+    paper = Paper(name, 3.9, bottom=0.85)
     for place, (_, own) in enumerate(some):
         shift = (place - (len(some) - 1) / 2) * 0.6 / LINES  # side by side, so that intervals do not hide each other
         known = [bucket for bucket in own if np.isfinite(bucket.estimate.value)]
@@ -256,7 +132,7 @@ def _lines(name: str, title: str, caption: str, buckets: Mapping[str, Sequence[B
             if not line:
                 continue
             paper.axes.errorbar(
-                x, np.array([e.value for e in estimates]), _arms(estimates), color=PALETTE[place], marker=MARKERS[place],
+                x, np.array([e.value for e in estimates]), arms(estimates), color=PALETTE[place], marker=MARKERS[place],
                 linewidth=1.2, elinewidth=0.8, linestyle="-" if place < 4 else "--",
             )  # fmt: skip
     paper.ticks([label.removesuffix(" events") for label in labels], [count[label] for label in labels])
@@ -265,7 +141,7 @@ def _lines(name: str, title: str, caption: str, buckets: Mapping[str, Sequence[B
     paper.axes.set_ylim(bottom=0)
     paper.axes.set_ylabel(axes[0])
     paper.axes.text(0.5, -0.17, axes[1], transform=paper.axes.transAxes, ha="center", va="top")
-    return Plot(name, title, caption, paper.svg(), _legend([model for model, _ in some]))
+    return Plot(name, title, caption, paper.svg(), legend([model for model, _ in some]))
 
 
 def _gaps(rows: Sequence[Row]) -> Plot | None:
@@ -275,15 +151,15 @@ def _gaps(rows: Sequence[Row]) -> Plot | None:
         return None
     step = 0.2 + 0.09 * len(kinds)
     longest = max(min(30, len(row.name)) for row in some)
-    paper = _Paper("gaps", 0.85 + step * len(some), left=0.3 + _LETTER * longest)
+    paper = Paper("gaps", 0.85 + step * len(some), left=0.3 + LETTER * longest)
     for place, kind in enumerate(kinds):
         own = [(i, row.gap[kind]) for i, row in enumerate(some) if kind in row.gap and np.isfinite(row.gap[kind].value)]
         if not own:
             continue
         shift = (place - (len(kinds) - 1) / 2) * 0.7 / len(kinds)
         values, height = np.array([gap.value for _, gap in own]), np.array([i for i, _ in own]) + shift
-        arms = _arms([gap for _, gap in own])
-        paper.axes.errorbar(values, height, None, arms, MARKERS[place], color=PALETTE[place], elinewidth=0.9, capsize=2)
+        reach = arms([gap for _, gap in own])
+        paper.axes.errorbar(values, height, None, reach, MARKERS[place], color=PALETTE[place], elinewidth=0.9, capsize=2)
     paper.axes.set_yticks(range(len(some)), [paper.mark(row.name) for row in some])
     paper.axes.set_ylim(len(some) - 0.4, -0.6)
     paper.axes.set_xlim(left=0)
@@ -292,8 +168,4 @@ def _gaps(rows: Sequence[Row]) -> Plot | None:
         "How unequally groups of users are served; left is more even. A model that serves nobody has no gap, so read it with "
         "the NDCG. 95 % intervals, simultaneous over all pairs of groups; groups of fewer than 30 users are left out."
     )
-    return Plot("gaps", "Gap between groups of users", caption, paper.svg(), _legend(kinds))
-
-
-def _legend(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    return tuple(("" if colour == INK else colour, name) for colour, name in zip(PALETTE, names, strict=False))
+    return Plot("gaps", "Gap between groups of users", caption, paper.svg(), legend(kinds))

@@ -1,13 +1,15 @@
 """What a language model reads in texts, against what people say of them, the plainer ways of reading beside it.
 
 Every text is judged by what was learned without it: the texts are dealt to three parts, and each is read by a ridge regression
-(``language.ridge``) on the vectors of the other two.
+(``language.ridge``) on the vectors of the other two. Where there are several dealings a figure is their mean, and its interval
+is over texts and dealings together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,32 +27,45 @@ FEWEST = 60
 """Scored texts that anything is said of, at least."""
 
 
+Told = Literal["with", "without", "shuffled", ""]
+"""Whether a row has a language model, none, or one that read the wrong texts; "" where it is neither."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """One way of reading, judged."""
 
     name: str
     figures: Mapping[str, Estimate]
-    """Metric -> its value, with an interval over texts."""
+    """Metric -> its value, with an interval."""
     rate: float | None = None
-    """Texts read a second; None where the vectors were there already."""
+    """Of what is judged, so many a second; None where the vectors were there already, or nobody looked."""
+    told: Told = ""
 
 
-def scores(ways: Mapping[str, F32], wanted: F64, seed: int = 0) -> list[Reading]:
+def scores(
+    ways: Mapping[str, F32], wanted: F64, seed: int = 0, plain: Mapping[str, F32] | None = None, seeds: int = 1
+) -> list[Reading]:
     """Ways of reading (name -> (n, d) vectors of the same n texts) against the texts' (n,) scores.
 
     *pearson* is the correlation with the scores, *accuracy* how often the sign is right where a score is ``CLEAR``. Beside the
-    ways stands the first of them with its vectors put on other texts. Raises DataError for fewer than ``FEWEST`` texts.
+    ways stand ``plain`` ones, which no language model is in, and the first of them with its vectors put on other texts.
+    ``seeds`` dealings are made, from ``seed`` on. Raises DataError for fewer than ``FEWEST`` texts.
     """
     if len(wanted) < FEWEST:
         raise DataError(f"evaluate language: needs {FEWEST} scored texts or more, got {len(wanted)}")
     if not (np.abs(wanted) > CLEAR).any() or np.ptp(wanted) == 0:
         raise DataError(f"evaluate language: needs scores that differ, some of them beyond {CLEAR} on either side of 0")
-    part = derive(seed, "parts").permutation(len(wanted)) % PARTS
+    dealings = [derive(number, "parts").permutation(len(wanted)) % PARTS for number in range(seed, seed + seeds)]
     shuffle = derive(seed, "shuffled").permutation(len(wanted))
     first = next(iter(ways))
-    told = {**ways, f"{first}, shuffled": ways[first][shuffle]}
-    return [_scored(name, _foretold(vectors, wanted[:, None], part)[:, 0], wanted, seed) for name, vectors in told.items()]
+
+    def judged(name: str, vectors: F32, told: Told) -> Reading:
+        return _scored(name, [_foretold(vectors, wanted[:, None], part)[:, 0] for part in dealings], wanted, seed, told)
+
+    out = [judged(name, vectors, "with") for name, vectors in ways.items()]
+    out += [judged(name, vectors, "without") for name, vectors in (plain or {}).items()]
+    return [*out, judged(f"{first}, shuffled", ways[first][shuffle], "shuffled")]
 
 
 def classes(
@@ -59,21 +74,29 @@ def classes(
     test: Mapping[str, F32],
     wanted: I64,
     seed: int = 0,
-    told: Mapping[str, F64] | None = None,
+    told: Mapping[str, Sequence[F64]] | None = None,
+    plain: Collection[str] = (),
 ) -> list[Reading]:
-    """Ways of reading, learned on (n, d) vectors with (n,) labels and judged by (m,) others; the commonest label beside.
+    """Ways of reading, learned on (n, d) vectors with (n,) labels and judged by (m,) others; the commonest label beside, and
+    the first of the ways learned on vectors of other texts.
 
-    ``told`` are (m, kinds) probabilities by ways that were learned elsewhere: they come first, each alone and then added to
-    what the first of the others tells, which is in the same unit.
+    ``told`` are (m, kinds) probabilities by ways that were learned elsewhere, one a seed: they come first, each alone and then
+    added to what the first of the others tells, which is in the same unit. ``plain`` are the ways no language model is in.
     """
     given = dict(told or {})
-    kinds = 1 + max(int(label.max(initial=0)), int(wanted.max(initial=0)), *(p.shape[1] - 1 for p in given.values()))
+    shares = [p.shape[1] - 1 for parts in given.values() for p in parts]
+    kinds = 1 + max(int(label.max(initial=0)), int(wanted.max(initial=0)), *shares)
     learned = {name: Ridge.fit(vectors, np.eye(kinds)[label]).predict(test[name]) for name, vectors in train.items()}
     first = next(iter(learned))
-    ways = {**given, **{f"{name} + {first}": p + learned[first] for name, p in given.items()}, **learned}
-    out = [_classed(name, way.argmax(axis=1), wanted, kinds, seed) for name, way in ways.items()]
-    common = np.full(len(wanted), np.bincount(label).argmax())
-    return [*out, _classed("the commonest answer", common, wanted, kinds, seed)]
+    other = train[first][derive(seed, "shuffled").permutation(len(label))]
+    ways: dict[str, tuple[Sequence[F64], Told]] = {name: (parts, "with") for name, parts in given.items()}
+    ways |= {f"{name} + {first}": ([p + learned[first] for p in parts], "with") for name, parts in given.items()}
+    ways |= {name: ([way], "without" if name in plain else "with") for name, way in learned.items()}
+    ways["the commonest answer"] = [np.tile(np.bincount(label, minlength=kinds), (len(wanted), 1))], "without"
+    ways[f"{first}, shuffled"] = [Ridge.fit(other, np.eye(kinds)[label]).predict(test[first])], "shuffled"
+    return [
+        _classed(name, [way.argmax(axis=1) for way in parts], wanted, kinds, seed, told) for name, (parts, told) in ways.items()
+    ]
 
 
 def _foretold(vectors: F32, wanted: F64, part: I64) -> F64:
@@ -85,25 +108,26 @@ def _foretold(vectors: F32, wanted: F64, part: I64) -> F64:
     return out
 
 
-def _scored(name: str, told: F64, wanted: F64, seed: int) -> Reading:
+def _scored(name: str, told: Sequence[F64], wanted: F64, seed: int, how: Told) -> Reading:
     clear = np.abs(wanted) > CLEAR
-    right = (told > 0) == (wanted > 0)
 
-    def pearson(rows: I64) -> float:
-        own, other = told[rows], wanted[rows]
+    def pearson(values: F64, rows: I64) -> float:
+        own, other = values[rows], wanted[rows]
         return float(np.corrcoef(own, other)[0, 1]) if np.ptp(own) > 0 and np.ptp(other) > 0 else 0.0
 
-    def accuracy(rows: I64) -> float:
-        return float(right[rows][clear[rows]].mean()) if clear[rows].any() else np.nan
+    def accuracy(values: F64, rows: I64) -> float:
+        right = (values[rows] > 0) == (wanted[rows] > 0)
+        return float(right[clear[rows]].mean()) if clear[rows].any() else np.nan
 
-    return Reading(name, {"pearson": _of(pearson, len(wanted), seed), "accuracy": _of(accuracy, len(wanted), seed)})
+    figures = {"pearson": pearson, "accuracy": accuracy}
+    return Reading(name, {metric: _of(figure, told, seed) for metric, figure in figures.items()}, told=how)
 
 
-def _classed(name: str, guess: I64, wanted: I64, kinds: int, seed: int) -> Reading:
-    def accuracy(rows: I64) -> float:
+def _classed(name: str, guesses: Sequence[I64], wanted: I64, kinds: int, seed: int, how: Told) -> Reading:
+    def accuracy(guess: I64, rows: I64) -> float:
         return float((guess[rows] == wanted[rows]).mean())
 
-    def macro(rows: I64) -> float:
+    def macro(guess: I64, rows: I64) -> float:
         own = []
         for kind in range(kinds):
             said, so = guess[rows] == kind, wanted[rows] == kind
@@ -111,12 +135,21 @@ def _classed(name: str, guess: I64, wanted: I64, kinds: int, seed: int) -> Readi
                 own.append(2 * float((said & so).sum()) / float(said.sum() + so.sum()))
         return float(np.mean(own))
 
-    return Reading(name, {"accuracy": _of(accuracy, len(wanted), seed), "macro f1": _of(macro, len(wanted), seed)})
+    figures = {"accuracy": accuracy, "macro f1": macro}
+    return Reading(name, {metric: _of(figure, guesses, seed) for metric, figure in figures.items()}, told=how)
 
 
-def _of(figure: Callable[[I64], float], count: int, seed: int, draws: int = 500) -> Estimate:
-    """A figure of all texts, with a percentile bootstrap interval over them."""
-    rng = derive(seed, "texts")
-    drawn = [figure(rng.integers(count, size=count)) for _ in range(draws)]
+def _of(figure: Callable[[Any, I64], float], told: Sequence[Any], seed: int, draws: int = 500) -> Estimate:
+    """A figure of all texts, the mean over what was told of them by one seed or several, with a percentile bootstrap interval.
+
+    Each draw takes texts and, of several seeds, one fewer than there are (as ``intervals.crossed``).
+    """
+    rng, count = derive(seed, "texts"), len(told[0])
+    drawn = []
+    for _ in range(draws):
+        rows = rng.integers(count, size=count)
+        some = rng.integers(len(told), size=len(told) - 1).tolist() if len(told) > 1 else [0]
+        drawn.append(np.mean([figure(told[number], rows) for number in some]))
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Estimate(figure(np.arange(count)), float(low), float(high), count, float(count))
+    whole = float(np.mean([figure(one, np.arange(count)) for one in told]))
+    return Estimate(whole, float(low), float(high), count, float(count))

@@ -10,7 +10,7 @@ import numpy as np
 from longgame.language.questions import Question
 from longgame.language.smollm import THOUGHT, WIDTH, SmolLM
 from longgame.protocols import Chooser
-from longgame.types import F32, F64
+from longgame.types import F32, F64, Bool
 
 SEPARATOR = "\x1f"
 """Between the parts of a text that is asked about in parts, such as a review and one of its aspects."""
@@ -46,11 +46,19 @@ class Answers:
 
     def embed(self, texts: Sequence[str]) -> F32:
         """(n, width), not of one length; all answers alike for a text that is not heard. Raises MissingExtra, if at all."""
-        out = np.full((len(texts), self.width), -np.log(self.width), np.float32)
+        return self.answered(texts)[0]
+
+    def answered(self, texts: Sequence[str]) -> tuple[F32, Bool]:
+        """As :meth:`embed`, and (n,) False where the model was asked and gave no answer: a cache must not keep that as one."""
+        out, said = np.full((len(texts), self.width), -np.log(self.width), np.float32), np.ones(len(texts), np.bool_)
         if heard := [row for row, text in enumerate(texts) if self._question.hears(*text.split(SEPARATOR))]:
             prompts = [self._question.prompt(*texts[row].split(SEPARATOR)) for row in heard]
-            out[heard] = self._model.choose(prompts, self._question.options)
-        return out
+            told = getattr(self._model, "answered", None)  # a server's model may give none; one that is here always does
+            if told is None:
+                out[heard] = self._model.choose(prompts, self._question.options)
+            else:
+                out[heard], said[heard] = told(prompts, self._question.options)
+        return out, said
 
 
 class Asked:

@@ -25,7 +25,7 @@ from longgame.errors import ArtefactError
 from longgame.language.lock import exclusive
 from longgame.protocols import LanguageModel
 from longgame.shapes import check
-from longgame.types import F32
+from longgame.types import F32, Bool
 
 FORMAT = 1
 BATCH = 512
@@ -42,16 +42,19 @@ class VectorCache:
     def __init__(self, folder: Path | str) -> None:
         self._folder = Path(folder)
         self._shelves: dict[str, _Shelf] = {}
+        self._passing: dict[str, dict[bytes, F32]] = {}
 
     def embed(
         self, model: LanguageModel, texts: Sequence[str], on_progress: OnProgress | None = None, batch: int | None = None
     ) -> F32:
         """(n, width), row i for text i; the model reads only what no run has read before, each text once.
 
+        What a model says to be no answer (``answered``) is not kept: this object asks it once, the next run again.
+
         ``on_progress(done, total)`` counts texts whose vector is safe. Raises ArtefactError if the folder
         holds vectors of another width or another process is writing vectors of this model.
         """
-        shelf = self._shelf(model)
+        shelf, passing = self._shelf(model), self._passing.setdefault(model.name, {})
         batch = batch or int(getattr(model, "batch", BATCH))  # a model may say what is dear enough to keep at once
         tell = on_progress or (lambda done, total: None)
         keys = [_key(text) for text in texts]
@@ -59,7 +62,7 @@ class VectorCache:
         copies: dict[bytes, int] = {}
         for key in keys:
             copies[key] = copies.get(key, 0) + 1
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in shelf.rows}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in shelf.rows and key not in passing}
         done = len(texts) - sum(copies[key] for key in missing)
         tell(done, len(texts))
         if missing:
@@ -69,10 +72,18 @@ class VectorCache:
                 done = len(texts) - sum(copies[key] for key, _ in todo)
                 for start in range(0, len(todo), batch):
                     part = todo[start : start + batch]
-                    shelf.append([key for key, _ in part], _read(model, [text for _, text in part]))
+                    vectors, said = _read(model, [text for _, text in part])
+                    shelf.append([key for (key, _), kept in zip(part, said, strict=True) if kept], vectors[said])
+                    passing.update({part[row][0]: vectors[row] for row in np.flatnonzero(~said).tolist()})
                     done += sum(copies[key] for key, _ in part)
                     tell(done, len(texts))
-        return shelf.take(keys)
+        known = [row for row, key in enumerate(keys) if key in shelf.rows]
+        out = np.zeros((len(keys), model.width), np.float32)
+        out[known] = shelf.take([keys[row] for row in known])
+        for row, key in enumerate(keys):
+            if key not in shelf.rows:
+                out[row] = passing[key]
+        return out
 
     def missing(self, model: LanguageModel, texts: Sequence[str]) -> list[str]:
         """Those of ``texts`` that were never read, each once. Reads nothing with the model; raises as :meth:`embed`."""
@@ -92,16 +103,18 @@ def embed_in_batches(model: LanguageModel, texts: Sequence[str], on_progress: On
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
-        out[rows] = _read(model, [texts[i] for i in rows])
+        out[rows], _ = _read(model, [texts[i] for i in rows])
         if on_progress:
             on_progress(start + len(rows), len(texts))
     return out
 
 
-def _read(model: LanguageModel, texts: Sequence[str]) -> F32:
-    vectors = model.embed(texts)
+def _read(model: LanguageModel, texts: Sequence[str]) -> tuple[F32, Bool]:
+    """(n, width), and (n,) whether each is what the model says of the text, not what stands for an answer it did not give."""
+    answered = getattr(model, "answered", None)
+    vectors, said = answered(texts) if answered else (model.embed(texts), np.ones(len(texts), np.bool_))
     check({"n": len(texts), "D": model.width}, (f"{model.name}.embed", vectors, "n D"))
-    return vectors
+    return vectors, said
 
 
 def _key(text: str) -> bytes:

@@ -30,7 +30,7 @@ from longgame.language.replies import (
     worded,
 )
 from longgame.language.schemas import checked, strict
-from longgame.types import F32
+from longgame.types import F32, Bool
 
 T = TypeVar("T")
 
@@ -85,6 +85,10 @@ class Chat:
         Raises ConfigError for options that begin alike; RemoteError where the server cannot be had, a bound is reached, or
         not one of the prompts gets an answer; MissingExtra without the client.
         """
+        return self.answered(prompts, options)[0]
+
+    def answered(self, prompts: Sequence[str], options: Sequence[str]) -> tuple[F32, Bool]:
+        """As :meth:`choose`, and (n,) False for a prompt that was answered by none of the options: 1/m is no answer to keep."""
         names = named(options)
         readers: tuple[Callable[[Reply], Scores], ...] = (
             lambda said: scored(said, names),
@@ -96,7 +100,8 @@ class Chat:
         if told and not rows:
             raise RemoteError(f"{self.endpoint.where}: answers no prompt by one of {list(options)}; the first {told[0]}")
         unsaid = prior(len(names))
-        return np.array([unsaid if isinstance(row, str) else row for row in told], np.float32).reshape(-1, len(names))
+        out = np.array([unsaid if isinstance(row, str) else row for row in told], np.float32).reshape(-1, len(names))
+        return out, np.array([not isinstance(row, str) for row in told], np.bool_)
 
     def generate(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """For each prompt an object that is valid against the schema.
@@ -140,7 +145,7 @@ class Chat:
         left, given_up = list(range(len(prompts))), 0
         while left:
             rows = left if self._sure[what] else left[:1]
-            bodies = [body(prompts[row], rung[row], tried[row]) for row in rows]
+            bodies, habits = [body(prompts[row], rung[row], tried[row]) for row in rows], self._habits.copy()
             for row, said in zip(rows, self._carrier.ask(self._route, bodies, lambda _, answer: reply(answer)), strict=True):
                 lowest = rung[row] + 1 == len(readers)
                 try:
@@ -150,10 +155,11 @@ class Chat:
                         tried[row] = _DONE
                         continue
                     out[row] = f"was refused: {said.told}"
+                    if habits.copy().learn(said.told):  # all of a batch were asked the old way, whoever is heard first
+                        self._habits.learn(said.told)
+                        continue
                     if self._sure[what]:
                         tried[row] = _DONE if lowest else tried[row] + 1
-                    elif self._habits.learn(said.told):
-                        continue
                     elif lowest:
                         tried[row], given_up = _DONE, given_up + 1
                 except Unread as trouble:
@@ -215,6 +221,11 @@ class _Habits:
         self.top = _TOP[0]
         self.strict = True
         self.unknown: set[str] = set()
+
+    def copy(self) -> _Habits:
+        out = _Habits()
+        out.most, out.top, out.strict, out.unknown = self.most, self.top, self.strict, set(self.unknown)
+        return out
 
     def learn(self, told: str) -> bool:
         """Whether a refusal names something that can be asked otherwise; each is learned once."""

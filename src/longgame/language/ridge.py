@@ -85,7 +85,7 @@ class Ridge:
         if missing := [name for name in names if name not in state]:
             raise ArtefactError(f"checkpoint: {', '.join(missing)} must be there, got {', '.join(sorted(state))}")
         mean, scale, weight, level, deviation = (np.array(state[name], np.float64) for name in names[:-1])
-        return Ridge(mean, scale, weight, level, deviation, float(state["price"]))
+        return Ridge(mean, scale, weight, level, deviation, np.asarray(state["price"]).item())
 
 
 def _decomposed(centred: F64) -> tuple[F64, F64, F64]:

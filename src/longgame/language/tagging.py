@@ -24,7 +24,7 @@ from longgame.language.calibrated import logistic, probability
 from longgame.language.prompt import clean
 from longgame.language.questions import Question
 from longgame.language.sides import Sides
-from longgame.language.vocabulary import Span, Vocabulary, drawn
+from longgame.language.vocabulary import Span, Vocabulary, drawn, item_key
 from longgame.protocols import Chooser, LanguageModel
 from longgame.types import F64, Bool, Item
 
@@ -159,9 +159,13 @@ class TagReader:
 
     @cached_property
     def version(self) -> str:
-        """Names all that changes a confidence: the vocabulary, which knows its catalogue, the models and the question."""
+        """Names all that changes a confidence: the vocabulary, the items it is learned from, the models and the question.
+
+        The items are those of the vocabulary's catalogue that are still there: it stays when some of them go.
+        """
         models = f"{self._encoder.name} {self.asked[0].name if self.asked else None}"
-        recipe = blake2b(f"{RECIPE} {self._seed} {models}".encode(), digest_size=4).hexdigest()
+        basis = sorted(map(item_key, self._items))
+        recipe = blake2b(f"{RECIPE} {self._seed} {models} {basis}".encode(), digest_size=4).hexdigest()
         return f"{RECIPE}-{recipe}+{self.vocabulary.version}"
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from longgame.profiles.corrections import RESERVED, UNCORRECTED, Corrections, corrections_id
 from longgame.profiles.population import Population, ProfileConfig
-from longgame.profiles.profile import GENERAL, Profile, columns
+from longgame.profiles.profile import GENERAL, Profile, columns, pairs
 from longgame.profiles.tags import Tag, Tags
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "Tags",
     "columns",
     "corrections_id",
+    "pairs",
 ]

@@ -6,6 +6,7 @@ else.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,19 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from longgame.artefacts import Arrays
+from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
-from longgame.profiles.tags import Tag, Tags, choose
+from longgame.profiles.tags import Read, Tag, Tags, choose
 from longgame.profiles.tally import LEANING, RATED, RESIDUAL, ROWS, TAKEN, Marks, Tally
 from longgame.profiles.tastes import Tastes, fit_tastes
-from longgame.types import F32, F64, Event, ItemId, Objective, User, UserId, microseconds
+from longgame.profiles.worth import fit_worth
+from longgame.types import F32, F64, Event, Item, ItemId, Objective, User, UserId, microseconds
 
 _MILD = 0.5
 """What an event without a value says, in standard deviations of a value."""
 _FAR = 2.0
 """Standard deviations beyond which a value says no more."""
-_ITEM = 5.0
-"""Events of an item that weigh as much as what is known of all items."""
 _GROUP = 20.0
 """People of a group that weigh as much as what is known of all people."""
 _LEVEL = 0.25
@@ -80,7 +80,9 @@ class Population:
     levels: Mapping[str, tuple[float, float]]
     """Rated kind -> mean and standard deviation of its values."""
     items: Mapping[ItemId, float]
-    """How much better than the mean an item's values are, in standard deviations, shrunken."""
+    """How much better than the mean an item's values are to a user of the usual level, in standard deviations (``worth``)."""
+    by_tag: F64
+    """(G+1,) what a tag adds to that, and in the last place the value of an item of which nothing is known"""
     share: F64
     """(G,) of all events, how many are on items with the tag"""
     groups: tuple[Tag, ...]
@@ -108,12 +110,12 @@ class Population:
             by_user.setdefault(event.user, []).append(event)
         known = {user.id: user for user in users}
         levels = _levels(config, (e for held in by_user.values() for e in held))
-        items = _items(levels, (e for held in by_user.values() for e in held))
+        items, by_tag = _items(levels, tags, by_user.values(), _LEVEL * config.shrink)
         people = [(known.get(user, User(user)), held) for user, held in islice(by_user.items(), _PEOPLE)]
         groups = choose([user.attributes for user, _ in people], 64, int(_GROUP))
         g = len(tags)
         none, zeros = Tastes.none(g, len(groups), config.tastes), np.zeros((len(groups) + 1, g))
-        bare = Population(config, tags, levels, items, np.zeros(g), groups, zeros, np.ones(g), none)
+        bare = Population(config, tags, levels, items, by_tag, np.zeros(g), groups, zeros, np.ones(g), none)
         sums = np.stack([bare.tally(held).sums for _, held in people]) if people else np.zeros((0, ROWS, g + 1))
         count = (sums[:, RATED] + sums[:, TAKEN]).sum(axis=0)
         share = count[:-1] / max(count[-1], 1.0)
@@ -123,7 +125,7 @@ class Population:
         preference = (found + config.shrink * member @ leaning) / (weight + config.shrink)
         spread = preference.std(axis=0) if len(people) > 1 else np.ones(g)
         tastes = bare._tastes([held for _, held in people], level, member, before)
-        return Population(config, tags, levels, items, share, groups, leaning, np.maximum(spread, 1e-3), tastes)
+        return Population(config, tags, levels, items, by_tag, share, groups, leaning, np.maximum(spread, 1e-3), tastes)
 
     def _tastes(self, histories: Sequence[Sequence[Event]], level: F64, member: F64, before: Population | None) -> Tastes:
         """What ratings show beyond the rest of what is usual, which is in ``self`` already."""
@@ -161,12 +163,40 @@ class Population:
         found = self._table[[self._place.get(item, -1) for item in items]].astype(np.float64)
         return found[:, : len(self.tags) + 1], found[:, len(self.tags) + 1 :]
 
+    def value(self, item: ItemId) -> float:
+        """How much better than the mean an item's values are, or by its tags must be expected to be."""
+        held = self.items.get(item)
+        tags = self.tags.rows.get(item)
+        if held is None and tags is not None:
+            return float(self.by_tag[tags].sum() + self.by_tag[-1])
+        return float(self.by_tag[-1]) if held is None else held
+
+    def traits(self, items: Sequence[ItemId]) -> F32:
+        """(n, G+K+1) an item's side of what profiles are about, in standard deviations of a value: its tags and loadings, each
+        as much as users differ in it, and its value.
+
+        With a profile's unbounded preferences and tastes as weights, and 1 for the last, the sum is what the item is
+        expected to be worth to that user.
+        """
+        tagged, loading = self.rows(items)
+        value = np.array([self.value(item) for item in items])
+        return np.concatenate(
+            [tagged[:, :-1] * self.spread, loading * self.tastes.spread, value.reshape(-1, 1)], axis=1
+        ).astype(np.float32)
+
+    @cached_property
+    def version(self) -> str:
+        """Names what was learned: two that say the same of every event and item have the same one."""
+        arrays, about = self.part()
+        told = np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)
+        return f"usual-{digest({**arrays, 'about': told})}"
+
     def worth(self, event: Event) -> tuple[float, float, float, float]:
         """What one event adds to a tally, in the order of its rows."""
         level = self.levels.get(event.kind)
         if level is None:
             return 0.0, 0.0, 1.0, -_MILD if event.kind in self.config.disliked else _MILD
-        beyond = (event.value - level[0]) / level[1] - self.items.get(event.item, 0.0)
+        beyond = (event.value - level[0]) / level[1] - self.value(event.item)
         return 1.0, min(_FAR, max(-_FAR, beyond)), 0.0, 0.0
 
     def marks(self, history: Sequence[Event], removed: Sequence[int] = ()) -> Marks:
@@ -199,6 +229,7 @@ class Population:
             "leaning": self.leaning,
             "spread": self.spread,
             "items": np.array(list(self.items.values()), np.float64),
+            "by_tag": self.by_tag,
             "tastes.by_item": np.array(list(self.tastes.by_item.values())).reshape(-1, len(self.tastes)),
             "tastes.by_tag": self.tastes.by_tag,
             "tastes.leaning": self.tastes.leaning,
@@ -221,17 +252,19 @@ class Population:
         return arrays, {"config": config, **told, **tags}
 
     @staticmethod
-    def load(arrays: Arrays, about: Mapping[str, Any], items: Iterable[Any]) -> Population:
-        """What :meth:`part` wrote, over the catalogue of today."""
+    def load(arrays: Arrays, about: Mapping[str, Any], items: Iterable[Item], read: Read | None = None) -> Population:
+        """What :meth:`part` wrote, over the catalogue of today and what was read of it."""
         c = about["config"]
         half_life = timedelta(seconds=c["half_life"])
         config = ProfileConfig(frozenset(c["rated"]), frozenset(c["disliked"]), half_life, c["shrink"], c["tags"], c["tastes"])
         by_item = dict(zip((ItemId(id) for id in about["rated"]), np.array(arrays["tastes.by_item"]), strict=True))
         return Population(
             config,
-            Tags.like(tuple(_of_list(told) for told in about["tags"]), items),
+            Tags.like(tuple(_of_list(told) for told in about["tags"]), items, read),
             {kind: (level[0], level[1]) for kind, level in about["levels"].items()},
             dict(zip((ItemId(id) for id in about["ids"]), arrays["items"].tolist(), strict=True)),
+            # Of before tags said anything of an item's value: they say nothing.
+            np.array(arrays["by_tag"]) if "by_tag" in arrays else np.zeros(len(about["tags"]) + 1),
             np.array(arrays["share"]),
             tuple(_of_list(told) for told in about["groups"]),
             np.array(arrays["leaning"]),
@@ -264,14 +297,24 @@ def _levels(config: ProfileConfig, events: Iterable[Event]) -> dict[str, tuple[f
     return {kind: (float(np.mean(v)), float(np.std(v))) for kind, v in told.items() if np.std(v) > 1e-9}
 
 
-def _items(levels: Mapping[str, tuple[float, float]], events: Iterable[Event]) -> dict[ItemId, float]:
-    total: dict[ItemId, list[float]] = {}
-    for event in events:
-        if level := levels.get(event.kind):
-            held = total.setdefault(event.item, [0.0, 0.0])
-            held[0] += (event.value - level[0]) / level[1]
-            held[1] += 1
-    return {item: sum_ / (count + _ITEM) for item, (sum_, count) in total.items()}
+def _items(
+    levels: Mapping[str, tuple[float, float]], tags: Tags, histories: Iterable[Sequence[Event]], shrink: float
+) -> tuple[dict[ItemId, float], F64]:
+    """The value of each item that anybody rated, and what each tag says of it (G+1,)."""
+    place: dict[ItemId, int] = {}
+    rows = [
+        (number, place.setdefault(event.item, len(place)), (event.value - level[0]) / level[1])
+        for number, history in enumerate(histories)
+        for event in history
+        if (level := levels.get(event.kind))
+    ]
+    tagged = np.zeros((len(place), len(tags) + 1))
+    tagged[:, -1] = 1.0
+    for item, row in place.items():
+        tagged[row, tags.rows.get(item, [])] = 1.0
+    user, item_, value = np.array(rows, np.float64).reshape(-1, 3).T
+    worth, by_tag = fit_worth(user.astype(np.int64), item_.astype(np.int64), value, tagged, shrink)
+    return dict(zip(place, worth.tolist(), strict=True)), by_tag
 
 
 def _ridge(member: F64, found: F64, weight: F64, shrink: float) -> F64:

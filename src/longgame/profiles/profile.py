@@ -180,5 +180,15 @@ def columns(population: Population) -> tuple[str, ...]:
     return (*names, *(f"{name} evidence" for name in names), *tastes, *GENERAL)
 
 
+def pairs(population: Population, context: int, item: int) -> tuple[tuple[int, int], ...]:
+    """(P, 2) columns of a context and of an item vector that say the same of a user and of an item, P = G + K.
+
+    ``context`` and ``item`` are where :meth:`Profile.vector` begins in the one and :meth:`Population.traits` in the other.
+    """
+    g, k = len(population.tags), len(population.tastes)
+    mine = [*range(g), *range(2 * g, 2 * g + k)]
+    return tuple((context + own, item + its) for its, own in enumerate(mine))
+
+
 def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

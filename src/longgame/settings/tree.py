@@ -92,6 +92,20 @@ class ReadingSection(Section):
     """Words of a text up to which an item gets a description."""
 
 
+class PicturesSection(Section):
+    """Pictures of items, read by a network for photographs (`longgame understand --what pictures`, extra `pictures`)."""
+
+    use: bool = False
+    """Whether they join the item vectors, in training and evaluation; an item without one is placed by its text."""
+    folder: str = ""
+    """Where the paths of a catalogue's pictures begin; nothing outside of it is read. Empty: the folder pictures in
+    data.folder."""
+    width: Count = 64
+    """Numbers that an item gets from its picture, at most."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """What they count beside the text, which counts 1."""
+
+
 class RemoteSection(Section):
     """The server that reads texts where language.model is remote, and that questions can be asked of: any that speaks OpenAI's
     protocol (extra `remote`)."""
@@ -326,8 +340,8 @@ class ProfileSection(Section):
     """User profiles: what somebody likes, counted from what they did (docs/profiles.md)."""
 
     in_state: bool = False
-    """Whether the policy reads the profile, behind the numbers of the context. Decide it with the log: like context.names it
-    holds for a policy and for all that it learns from."""
+    """Whether the policy reads the profile, behind the numbers of the context, and items' vectors have the traits it is held
+    against. Decide it with the log: like context.names it holds for a policy and for all that it learns from."""
     rated: Texts = ("rating",)
     """Kinds of event whose value says how much it was liked. Others are mild likes, or dislikes where objective.rewards is
     below 0."""
@@ -336,7 +350,8 @@ class ProfileSection(Section):
     shrink: Annotated[float, Field(gt=0)] = 16.0
     """Events on a tag that weigh as much as what people with the same attributes prefer: more, and one event says less."""
     tags: Annotated[int, Field(ge=1, le=256)] = 32
-    """Most tags: the values of the catalogue's attributes that most items have. Each is two numbers of the context."""
+    """Most tags: the values of attributes, and the tags that were read, that most items have. Each is two numbers of the
+    context and one of an item's vector, where the policy reads profiles."""
     tastes: Annotated[int, Field(ge=0, le=32)] = 4
     """Tags that nobody wrote but ratings show; each is one number of the context."""
 
@@ -355,6 +370,7 @@ class Settings(Section):
     data: Data = Data()
     language: Language = Language()
     reading: ReadingSection = ReadingSection()
+    pictures: PicturesSection = PicturesSection()
     remote: RemoteSection = RemoteSection()
     objective: ObjectiveSection = ObjectiveSection()
     reviews: ReviewsSection = ReviewsSection()

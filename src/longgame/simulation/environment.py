@@ -106,7 +106,16 @@ class Environment:
         return Observation(self._state(), items, mask, positions, self.world.here().copy())
 
     def step(self, slates: I64) -> Step:
-        """(B, K) columns of what is offered, -1 in an empty slot. Slates of those who are not here are not looked at.
+        """:meth:`live`, and those who left make place for new users at once."""
+        step = self.live(slates)
+        if step.left.any():
+            self.renew(step.left)
+        return step
+
+    def live(self, slates: I64) -> Step:
+        """What comes of slates (B, K): columns of what is offered, -1 in an empty slot. Slates of the absent are not looked at.
+
+        Who left is still in his row, and can be observed, until :meth:`renew`.
 
         Raises ShapeError for another shape and for columns that are not offered or repeated.
         """
@@ -121,10 +130,12 @@ class Environment:
                 response |= happened
             reward += _rewards(self.objective, kind, values, happened)
         self._remember(shown, response, here)
-        self._forget(outcome.left)
-        if outcome.left.any():
-            self.world.renew(outcome.left)
         return Step(reward, response, outcome.left)
+
+    def renew(self, who: Bool) -> None:
+        """New users in the rows (B,) that ``who`` names."""
+        self._forget(who)
+        self.world.renew(who)
 
     def _shown(self, slates: I64, offered: I64) -> I64:
         if slates.shape != (self.users, self.slots):

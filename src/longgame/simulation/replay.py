@@ -154,10 +154,9 @@ class Replay:
     def _offered(self, place: I64, row: I64) -> tuple[F32, Bool]:
         offered = self._columns["offered"]
         if offered.shape[1] < self._users:  # all were offered the same
-            positions = np.broadcast_to(offered[0, 0], (len(place), offered.shape[2])).astype(np.int64, copy=False)
             shared = self._vectors[np.asarray(offered[0, 0], np.int64)]
-            items = np.broadcast_to(shared, (len(place), *shared.shape))
-            return items, positions >= 0
+            mask = np.broadcast_to(offered[0, 0] >= 0, (len(place), offered.shape[2]))
+            return np.broadcast_to(shared, (len(place), *shared.shape)), mask
         positions = offered[place, row].astype(np.int64)
         mask = positions >= 0
         items = self._vectors[positions]

@@ -7,6 +7,9 @@ exclude each other. A policy that learns what is bought now shows hype and loses
 the year shows what the customer likes, in good quality. Satiation: what a customer saw bought of a category makes
 the category less interesting for days.
 
+With ``looks`` above 0 items have pictures (``simulation.pictures``), and picture and text tell a part each: the text what a
+thing is and how it is sold, the picture its colour, which customers have a liking for, and how well it is made.
+
 The truth is known: :meth:`Shop.chances` are the probabilities the events are drawn from.
 """
 
@@ -53,6 +56,14 @@ HYPE = (
         "As seen everywhere! Unbelievable 70% off this",
     ),
 )
+COLOURS = {
+    "red": (196, 48, 44),
+    "orange": (226, 132, 38),
+    "green": (66, 142, 72),
+    "blue": (52, 98, 184),
+    "violet": (128, 72, 158),
+    "grey": (118, 122, 128),
+}
 PRICE = 7.0
 """Purchases that a unit of satisfaction is worth to :meth:`Shop.wise`: the best on other seeds, see ``docs/worlds.md``."""
 
@@ -79,12 +90,17 @@ class ShopConfig:
     """Chance of a visit a day of a customer with satisfaction 0 and of one with satisfaction 1."""
     leave: float = 0.2
     """Chance of leaving for good after a visit of a customer with satisfaction 0; none at 1."""
+    looks: float = 0.0
+    """Spread of a customer's liking between colours, in log-odds of a click; above 0 items have pictures, which alone tell
+    the colour and the quality."""
     seed: int = 0
     """Of the catalogue, not of the population."""
 
     def __post_init__(self) -> None:
         if self.users < 1 or self.items < 1 or not 0 <= self.glimpse <= self.memory <= 1:
             raise ConfigError(f"ShopConfig: users and items must be 1 or more and 0 <= glimpse <= memory <= 1, got {self}")
+        if not self.looks >= 0:
+            raise ConfigError(f"ShopConfig.looks: must be 0 or more, got {self.looks}")
         if not 0 <= self.visit[0] <= self.visit[1] <= 1 or not 0 <= self.leave <= 1:
             raise ConfigError(f"ShopConfig: visit must be two rising chances and leave a chance, got {self}")
 
@@ -100,13 +116,17 @@ class Shop:
         self.hype: F64 = rng.beta(0.8, 0.8, n)
         self.quality: F64 = np.clip(0.5 + 0.7 * (0.5 - self.hype) + 0.22 * rng.standard_normal(n), 0.0, 1.0)
         self.price: F64 = np.exp(rng.normal(3.0, 0.5, n)).round(2)
+        self.colour: I64 = derive(self.config.seed, "shop", "colours").integers(len(COLOURS), size=n)
         self._items = [self._describe(i, names[c], rng) for i, c in enumerate(self.category.tolist())]
         self.reset(derive(self.config.seed, "shop", "population"))
 
     def _describe(self, number: int, category: str, rng: np.random.Generator) -> Item:
         noun = CATEGORIES[category][rng.integers(len(CATEGORIES[category]))]
-        text = f"{third(HYPE, self.hype[number], rng)} {noun} for {category}, {third(QUALITY, self.quality[number], rng)}."
-        return Item(ItemId(f"shop-{number:04d}"), text, {"category": category, "price": float(self.price[number])})
+        sold, made = third(HYPE, self.hype[number], rng), third(QUALITY, self.quality[number], rng)
+        what = f"{sold} {noun} for {category}"
+        id = ItemId(f"shop-{number:04d}")
+        text, media = (f"{what}.", {"image": f"{id}.jpg"}) if self.config.looks else (f"{what}, {made}.", {})
+        return Item(id, text, {"category": category, "price": float(self.price[number])}, media)
 
     @property
     def users(self) -> int:
@@ -135,6 +155,9 @@ class Shop:
         self.tired: F64 = np.zeros((b, groups))
         self.gone: Bool = np.zeros(b, np.bool_)
         self._away: F64 = np.zeros(b)
+        # The last draw, and only where there are looks: a shop without is the same to the last customer.
+        spread = self.config.looks
+        self.liking: F64 = rng.normal(0.0, spread, (b, len(COLOURS))) if spread else np.zeros((b, len(COLOURS)))
         self._here = self._arrivals()
 
     def renew(self, who: Bool) -> None:
@@ -164,7 +187,8 @@ class Shop:
         c, rows = self.config, np.arange(len(slates))[:, None]
         group, hype = self.category[slates], self.hype[slates]
         dear = self.thrift[:, None] * (np.log(self.price[slates]) - 3.0)
-        like = self.taste[rows, group] - c.satiation * self.tired[rows, group] - dear
+        liked = self.taste[rows, group] + self.liking[rows, self.colour[slates]]
+        like = liked - c.satiation * self.tired[rows, group] - dear
         click = sigmoid(-2.4 + like + c.pull * hype + seen(slates.shape[1], alone))
         buy = sigmoid(-0.8 + 0.3 * like + c.push * hype + 0.4 * self.quality[slates])
         return np.where(slates >= 0, click, 0.0), np.where(slates >= 0, buy, 0.0)

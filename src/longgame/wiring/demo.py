@@ -25,6 +25,7 @@ from longgame.retrieval.whole import WholeCatalogue
 from longgame.rng import derive
 from longgame.settings import Settings
 from longgame.settings.show import secret
+from longgame.simulation.pictures import write as write_pictures
 from longgame.simulation.rollout import Returns, rollout
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.slate import Exploration
@@ -32,6 +33,7 @@ from longgame.store import open_store
 from longgame.types import Event, Item
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, policy_network
+from longgame.wiring.pictures import fused, root
 from longgame.wiring.training import Say, split
 from longgame.wiring.workspace import Workspace
 
@@ -54,6 +56,12 @@ class DemoSize:
     epochs: int
     """Passes over the log."""
     seeds: int
+    looks: float = 0.0
+    """Of the shop: above 0 quality is told by pictures alone, which must lie in pictures.folder to be read."""
+
+    def shop(self, users: int) -> Shop:
+        """The demo's shop, with so many customers."""
+        return Shop(ShopConfig(users=users, items=self.items, looks=self.looks, seed=CATALOGUE))
 
 
 SIZES = {
@@ -100,9 +108,10 @@ def demo_settings(folder: Path, base: Settings) -> Settings:
 
 def run_seed(ws: Workspace, store: EventStore, size: DemoSize, seed: int, say: Say) -> tuple[World, Trained]:
     """Build a shop, log a simple policy in ``store``, read the texts, learn, and hold the result against the log."""
-    world = Shop(ShopConfig(users=size.users, items=size.items, seed=CATALOGUE))
+    world = size.shop(size.users)
     store.put(world.catalogue())
-    text = understand(world.catalogue(), language_model(ws.settings), ws.cache)
+    read = understand(world.catalogue(), language_model(ws.settings), ws.cache)
+    text = fused(ws.settings, read, world.catalogue(), ws.cache)
     simple = _simple(text)
     earned = rollout(simple, world, size.days, K, seed, store, run=f"log-{seed}")
     say(f"seed {seed}: logged {int(earned.visits.sum()):,} decisions of {size.users:,} customers over {size.days} days")
@@ -181,7 +190,7 @@ def live_with(trained: Trained, settings: Settings, world: World, size: DemoSize
         "myopic": _recommender(trained.features, trained.myopic, explore),
         "learned": _recommender(trained.features, trained.learned, explore),
     }
-    crowd = Shop(ShopConfig(users=size.judged, items=size.items, seed=CATALOGUE))
+    crowd = size.shop(size.judged)
     return {name: rollout(r, crowd, size.days, K, 1000 + seed, run="judge") for name, r in made.items()}
 
 
@@ -244,10 +253,21 @@ def _publish(ws: Workspace, trained: Trained, say: Say) -> None:
         say(f"published: snapshot {snapshot.number}, policy {snapshot.policy}")
 
 
-def simulate(ws: Workspace, users: int, items: int, days: int, k: int, seed: int, log: bool) -> dict[str, object]:
+def simulate(
+    ws: Workspace,
+    users: int,
+    items: int,
+    days: int,
+    k: int,
+    seed: int,
+    log: bool,
+    looks: float = 0.0,
+    draw: bool = False,
+) -> dict[str, object]:
     """One shop with the simple policy, in the workspace's log unless ``log`` is False; what it came to."""
-    world = Shop(ShopConfig(users=users, items=items, seed=seed))
+    world = Shop(ShopConfig(users=users, items=items, looks=looks, seed=seed))
     simple = simple_recommender(world.catalogue())
+    drawn = write_pictures(world, root(ws.settings)) if draw else 0
     if log:
         ws.store.put(world.catalogue())
     earned = rollout(simple, world, days, k, seed, ws.store if log else None, run=f"simulate-{seed}")
@@ -256,4 +276,6 @@ def simulate(ws: Workspace, users: int, items: int, days: int, k: int, seed: int
         "purchases": float(earned.reward.mean()),
         "visits": float(earned.visits.mean()),
         "store": secret(ws.settings.store.url) if log else None,
+        "drawn": drawn,
+        "pictures": str(root(ws.settings)) if draw else None,
     }

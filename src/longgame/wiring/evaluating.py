@@ -153,7 +153,7 @@ def off_policy(ws: Workspace) -> tuple[list[PolicyRow], int]:
         return [], 0
     model = LinearThompson(LinearThompsonConfig(made.features.width, made.context))
     run(model, batches(rows, made.features, made.steps, 256, derive(0, "reward model"), made.rules))
-    config, start = policy_network(live.reader, made.context)
+    config, start = policy_network(live.reader, made.context, made.profiles)
     uniform = Replay(made.features, made.steps, Exploration(1.0, 1.0), made.rules)
     wanted: list[tuple[str, Policy, Replay]] = [
         ("random", RankPolicy(0.0), uniform),

@@ -70,7 +70,7 @@ class Follower:
     def _learner_of(self, live: Loaded) -> Learner:
         """A learner that goes on from what learned the live policy, or from the policy, or from the supervised network."""
         made = live.recommender
-        config, supervised = policy_network(live.reader, made.context)
+        config, supervised = policy_network(live.reader, made.context, made.profiles)
         start = made.policy.state_dict() if made.policy.about()["kind"] == "network" else supervised
         algorithm = make_algorithm(self.ws.settings, config, start)
         if live.algorithm and live.algorithm.keys() == algorithm.state_dict().keys():
@@ -106,10 +106,11 @@ class Follower:
         assert self._live is not None and self._learner is not None
         if self.ws.catalogue() == self._live.snapshot.recommender["catalogue"]:
             return  # written before this snapshot was made
-        features = self._live.reader.features(self.ws.text())
+        reader = self._live.reader
+        features = reader.features(self.ws.text(), self.ws.population() if reader.traits else None)
         grown = len(features) - len(self._learner.replay.features)
         old = self._live.snapshot
-        parts = {**old.parts, "features": self.ws.registry.put("features", *features_part(self._live.reader, features))}
+        parts = {**old.parts, "features": self.ws.registry.put("features", *features_part(reader, features))}
         how = {**old.recommender, "catalogue": self.ws.catalogue()}
         proof = {"reason": f"the catalogue changed ({grown} new items); the policy is the same"}
         snapshot = self.ws.registry.publish(Snapshot(old.policy, parts, how, proof))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from longgame.algorithms.critic import network_config
 from longgame.algorithms.dqn import ValuePolicy
 from longgame.algorithms.linear_thompson import LinearThompsonConfig, LinearThompsonPolicy
 from longgame.algorithms.rank import RankPolicy
@@ -27,6 +28,8 @@ from longgame.models.lift import Lifted
 from longgame.models.sequence import SequenceConfig, SequenceModel
 from longgame.models.stopping import Watch, unwatched
 from longgame.networks import NetworkConfig
+from longgame.profiles import Population, columns
+from longgame.profiles import pairs as matched
 from longgame.protocols import Guard, Model, Policy, Retriever, SlateRule
 from longgame.retrieval.ann import choose_index
 from longgame.retrieval.blend import Blend
@@ -50,6 +53,8 @@ class Reader:
     """Version of the text vectors it reads."""
     projection: Projection
     sequence: SequenceModel
+    traits: str = ""
+    """Version of what is usual whose traits (``Population.traits``) stand behind the two halves; empty: none do."""
 
     @staticmethod
     def fit(text: Features, log: Interactions, width: int, config: SequenceConfig, watch: Watch = unwatched) -> Reader:
@@ -58,16 +63,31 @@ class Reader:
         sequence.fit(log, projection.apply(text.vectors))
         return Reader(text.version, projection, sequence)
 
-    def features(self, text: Features) -> Features:
-        """Vectors of the whole catalogue, the items it was fitted on first."""
+    @property
+    def width(self) -> int:
+        """Of the two halves, without traits."""
+        return self.sequence.config.width + int(self.projection.matrix.shape[1])
+
+    def features(self, text: Features, usual: Population | None = None) -> Features:
+        """Vectors of the whole catalogue, the items it was fitted on first.
+
+        Raises ArtefactError where the text vectors, or what is ``usual``, are others than those that the recipe names.
+        """
         if text.version != self.text:
             raise ArtefactError(f"features: were learned on text vectors {self.text}, got {text.version}; run `longgame train`")
+        if self.traits and (usual is None or usual.version != self.traits):
+            got = "nothing" if usual is None else usual.version
+            raise ArtefactError(f"features: have traits of {self.traits}, got {got}; run `longgame train`")
         read = self.projection.apply(text.vectors)
-        return Features(self.version, text.ids, np.concatenate([self.sequence.item_vectors(read), read], axis=1))
+        halves = [self.sequence.item_vectors(read), read]
+        if self.traits and usual is not None:
+            halves.append(usual.traits(text.ids))
+        return Features(self.version, text.ids, np.concatenate(halves, axis=1))
 
     @property
     def version(self) -> str:
-        return f"{self.text}+{self.projection.version}+sequence-{digest(self.sequence.state_dict())}"
+        told = f"{self.text}+{self.projection.version}+sequence-{digest(self.sequence.state_dict())}"
+        return f"{told}+traits-{self.traits}" if self.traits else told
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         learned = {f"sequence.{k}": v for k, v in self.sequence.state_dict().items()}
@@ -78,6 +98,7 @@ def features_part(reader: Reader, features: Features) -> tuple[Arrays, Mapping[s
     """Arrays and JSON of a catalogue's vectors and of the reader that made them."""
     config = as_json(reader.sequence.config)
     about = {"text": reader.text, "config": config, "version": features.version, "ids": features.ids}
+    about["traits"] = reader.traits
     return {**reader.arrays(), "vectors": features.vectors}, about
 
 
@@ -85,7 +106,8 @@ def load_features(arrays: Arrays, about: Mapping[str, Any]) -> tuple[Reader, Fea
     """The inverse of :func:`features_part`."""
     sequence = SequenceModel(from_json("sequence", about["config"]))
     sequence.load_state_dict({k.removeprefix("sequence."): v for k, v in arrays.items() if k.startswith("sequence.")})
-    reader = Reader(about["text"], Projection(arrays["projection.mean"], arrays["projection.matrix"]), sequence)
+    projection = Projection(arrays["projection.mean"], arrays["projection.matrix"])
+    reader = Reader(about["text"], projection, sequence, about.get("traits", ""))
     return reader, Features(about["version"], tuple(ItemId(i) for i in about["ids"]), np.array(arrays["vectors"], np.float32))
 
 
@@ -184,7 +206,7 @@ def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
     """The policy that ``policy.about()`` and ``policy.state_dict()`` describe."""
     kind = about.get("kind")
     if kind == "network":
-        return NetworkPolicy(NetworkConfig(**about["network"]), arrays, about["name"])
+        return NetworkPolicy(network_config(about["network"]), arrays, about["name"])
     if kind == "linear-thompson":
         return LinearThompsonPolicy(LinearThompsonConfig(**about["config"]), np.array(arrays["draws"], np.float32))
     if kind == "rank":
@@ -196,19 +218,31 @@ def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
     raise ArtefactError(f"policy: longgame knows no policy of kind {kind!r}; it is of another version")
 
 
-def policy_network(reader: Reader, context: int) -> tuple[NetworkConfig, Arrays]:
+def policy_network(
+    reader: Reader, context: int, usual: Population | None = None, profile: bool = True
+) -> tuple[NetworkConfig, Arrays]:
     """The network of the supervised model as the start of a policy, with room for the text half and ``context`` features.
 
-    All new weights start at zero, so the policy begins as the supervised model, to the last preference.
+    All weights of those start at zero, so the policy begins as the supervised model, to the last preference. Where the item
+    vectors have traits of what is ``usual``, it begins as that and, added to it, what an item is expected to be worth to the
+    user by the ``profile`` at the end of the context; without one, to anybody.
     """
-    text = reader.projection.matrix.shape[1]
     learned = reader.sequence.config.network()
-    config = replace(learned, width=learned.width + text, context=context, dropout=0.0)
+    traits = 0
+    pairs: tuple[tuple[int, int], ...] = ()
+    if reader.traits:
+        assert usual is not None and usual.version == reader.traits
+        traits = usual.traits([]).shape[1]
+        pairs = matched(usual, context - len(columns(usual)), reader.width) if profile else ()
+        pairs = (*pairs, (-1, reader.width + traits - 1))
+    config = replace(learned, width=reader.width + traits, context=context, dropout=0.0, pairs=pairs)
     arrays = dict(reader.sequence.network_arrays())
     for name in ("enter.weight", "item.weight", "appeal.0.weight"):
-        arrays[name] = np.pad(arrays[name], ((0, 0), (0, text)))
+        arrays[name] = np.pad(arrays[name], ((0, 0), (0, config.width - learned.width)))
     if context:
         arrays["context.weight"] = np.zeros((config.hidden, context), np.float32)
+    if pairs:
+        arrays["match"] = np.ones(len(pairs), np.float32)
     return config, arrays
 
 

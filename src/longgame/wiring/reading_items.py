@@ -30,7 +30,8 @@ from longgame.language.vocabulary import Vocabulary, drawn, find
 from longgame.protocols import Chooser, Writer
 from longgame.settings import Settings
 from longgame.store import open_store
-from longgame.types import Event, Item
+from longgame.types import Event, Item, ItemId
+from longgame.wiring import pictures
 from longgame.wiring.language import language_model
 
 RECIPES = ("tags", "attributes", "descriptions")
@@ -39,6 +40,7 @@ _CHANGED = 0.1
 """Share of the catalogue that may be new before the vocabulary is made anew."""
 _EXAMPLES = 4
 _NEAR = 2
+_TEXT = {"part": "text"}
 _SAMPLE = 12
 """Prompts that are asked to see how fast a model on this machine is."""
 
@@ -323,12 +325,26 @@ def show(settings: Settings, id: str) -> dict[str, Any]:
     if item is None:
         raise ConfigError(f"understand --show: there is no item {id!r} in the log; ids are as they were imported")
     out: dict[str, Any] = {"item": id, "text": item.text, "own": dict(item.attributes), "read as": told(item)}
+    out["picture"] = pictures.told(settings, item) if item.media else ""
     for what in RECIPES:
         path = Path(settings.data.folder) / "reading" / f"{what}.json"
         if path.exists():
             kept = _json(path)
             out[what] = {"version": kept["version"], "found": kept["items"].get(id, [])}
     return out
+
+
+def tags_read(settings: Settings) -> Mapping[ItemId, tuple[str, ...]]:
+    """Tags that `longgame understand --what tags` found of items in their texts or that the model told; none before it ran.
+
+    What an attribute says is left out: who counts attributes has it. Raises ArtefactError where the file is no such thing.
+    """
+    path = Path(settings.data.folder) / "reading" / "tags.json"
+    if not path.exists():
+        return {}
+    kept: dict[str, list[dict[str, Any]]] = _json(path)["items"]
+    new = {id: [one["name"] for one in found if (one["evidence"] or _TEXT)["part"] == "text"] for id, found in kept.items()}
+    return {ItemId(id): tuple(names) for id, names in new.items() if names}
 
 
 def _said(one: Said) -> dict[str, Any]:

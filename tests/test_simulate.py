@@ -1,0 +1,52 @@
+"""``longgame simulate`` with a world and an algorithm, as a user runs it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from longgame.cli import app
+from longgame.wiring.worlds import ALGORITHMS, WORLDS
+
+SMALL = ["--users", "40", "--items", "6", "--k", "2", "--days", "8", "--steps", "1200"]
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["simulate", *args])
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_lives_in_every_world(world, algorithm):
+    done = run("--world", world, "--algorithm", algorithm, *SMALL, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["world"] == world and [arm["name"] for arm in told["arms"]] == ["random", algorithm]
+    assert all(len(arm["returns"]) == 1 and arm["returns"][0] >= 0 for arm in told["arms"])
+
+
+def test_seeds_have_an_interval_and_the_same_seed_gives_the_same_table():
+    args = ["--world", "long-term-satisfaction", "--algorithm", "dqn", *SMALL, "--seeds", "2", "--json"]
+    one, two = (json.loads(run(*args).stdout)["arms"] for _ in range(2))
+    assert [arm["returns"] for arm in one] == [arm["returns"] for arm in two]
+    assert one[1]["return"]["low"] < one[1]["return"]["high"] and len(set(one[0]["returns"])) == 2
+
+
+def test_a_table_for_people():
+    done = run("--world", "interest-evolution", "--algorithm", "slateq", *SMALL)
+    assert done.exit_code == 0 and "by chance" in done.output and "slateq" in done.output and "one seed" in done.output
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--world", "casino", "--algorithm", "dqn"], "must be one of shop"),
+        (["--world", "interest-evolution"], "needs --algorithm"),
+        (["--algorithm", "dqn", "--log"], "--log and --looks go with the simple policy"),
+        (["--algorithm", "magic", *SMALL], "must be one of slateq"),
+    ],
+)
+def test_what_cannot_be_is_said(args, said):
+    done = run(*args)
+    assert done.exit_code != 0
+    assert said in done.output + str(done.exception)
