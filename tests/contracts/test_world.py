@@ -7,9 +7,11 @@ import pytest
 
 from longgame.errors import ConfigError
 from longgame.rng import derive
+from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
 from longgame.simulation.shop import CATEGORIES, HYPE, QUALITY, Shop, ShopConfig
+from longgame.simulation.video import Video, VideoConfig
 
 USERS, ITEMS, SLOTS = 40, 13, 3
 WORLDS: dict[str, Any] = {
@@ -17,6 +19,8 @@ WORLDS: dict[str, Any] = {
     "shop with looks": lambda users=USERS: Shop(ShopConfig(users=users, items=ITEMS, looks=1.0)),
     "interest evolution": lambda users=USERS: InterestEvolution(InterestEvolutionConfig(users, 5, ITEMS)),
     "long-term satisfaction": lambda users=USERS: LongTermSatisfaction(LongTermSatisfactionConfig(users, 5, ITEMS)),
+    "video": lambda users=USERS: Video(VideoConfig(users, 5, ITEMS)),
+    "feed": lambda users=USERS: Feed(FeedConfig(users, 5, ITEMS, people=4)),
 }
 
 
@@ -182,6 +186,19 @@ def test_chances_are_the_frequencies():
                 assert abs(happened[some].mean() - p.mean()) < 4.5 * np.sqrt((p * (1 - p)).mean() / n), (lower, n)
     np.testing.assert_allclose(values["purchase"][bought], shop.price[shown[bought]], rtol=1e-6)
     assert (values["click"][clicked] == 1.0).all()
+
+
+def test_who_knows_the_shop_weighs_purchases_and_what_is_felt():
+    shop, shown = crowd(users=50), slates(3, 50, short=False)
+    for alone in (False, True):
+        click, buy = shop.chances(shown, alone)
+        pace = click * buy * shop.config.memory + click * (1 - buy) * shop.config.glimpse
+        np.testing.assert_allclose(shop.gain(shown, alone), click * buy)
+        np.testing.assert_allclose(shop.felt(shown, alone), pace * (shop.quality[shown] - shop.satisfaction[:, None]))
+    first = np.stack([shop.chances(np.full((50, 1), item))[0][:, 0] for item in range(ITEMS)], axis=1)
+    np.testing.assert_allclose(shop.chances(shop.offered(), alone=True)[0], first)
+    wanted = shop.gain(shop.offered(), True) + 3.0 * shop.felt(shop.offered(), True)
+    np.testing.assert_allclose(shop.wise(3.0), wanted)
 
 
 def test_lower_slots_are_seen_less_and_hype_sells():

@@ -19,6 +19,11 @@ slot learns
 
     Q(s, a_k) <- r_k + gamma / K * sum of the K best Q(s', .)
 
+What an item does to the future is then seen in a K-th part: the other parts go to what stood beside it. *together*, the sum
+learns as one (their eq. 1 in their loss), and each item is credited with all that it does, at the price of more noise:
+
+    sum of Q(s, a_k) <- sum of r_k + gamma * sum of the K best Q(s', .)
+
 SlateQ is better where one item is taken and the others are passed over.
 """
 
@@ -54,6 +59,8 @@ class DqnConfig:
     """Whether the network chooses the next items and its slow copy judges them."""
     dueling: bool = True
     """Whether the value of the state is learned apart from what items add to it."""
+    together: bool = False
+    """Whether the items of a slate learn from one error, that of their sum, instead of each from its own."""
     sarsa: Exploration | None = None
     """The exploration under which the next items are drawn; None: they are the best."""
     conservative: float = 0.0
@@ -176,6 +183,9 @@ class Dqn:
             told = values_of(network, user, offered.take(action), offered.mean() if config.dueling else None)
             held = torch.zeros(())
         filled = action >= 0
+        if config.together:  # one row of errors, as if the slate were one item
+            told, target = (told * filled).sum(dim=1, keepdim=True), target.sum(dim=1, keepdim=True)
+            filled = filled.any(dim=1, keepdim=True)
         loss = (functional.smooth_l1_loss(told, target, reduction="none") * filled).sum() / filled.sum().clamp(min=1)
         self.errors: F64 = ((target - told).detach().abs() * filled).amax(dim=1).double().numpy()
         self._learned.step(loss + config.conservative * held)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from longgame.types import I64
+from longgame.types import F32, F64, I64
 
 
 def spread(rng: np.random.Generator, rows: int, count: int, among: int) -> I64:
@@ -30,3 +30,28 @@ def _strides(among: int) -> I64:
     if among not in _KNOWN:
         _KNOWN[among] = np.flatnonzero(np.gcd(np.arange(among), among) == 1).astype(np.int64)
     return _KNOWN[among]
+
+
+def sigmoid(x: F64) -> F64:
+    """Log-odds -> chances."""
+    out: F64 = 1 / (1 + np.exp(-x))
+    return out
+
+
+def third(phrases: tuple[tuple[str, ...], ...], value: float, rng: np.random.Generator) -> str:
+    """One of the phrases for the third of [0, 1] that ``value`` lies in: how a text tells a number."""
+    some = phrases[min(int(value * 3), 2)]
+    return some[rng.integers(len(some))]
+
+
+def seen(slots: int, alone: bool = False) -> F64:
+    """(K,) log-share of the looks at the first slot that each slot gets: lower ones are seen less. ``alone``: all are first."""
+    out: F64 = np.zeros(slots) if alone else -np.log1p(0.15 * np.arange(slots))
+    return out
+
+
+def standard(columns: F64) -> F32:
+    """(I, D) -> (I, D) each column with mean 0 and deviation 1; one that is the same throughout is 0."""
+    deviation = columns.std(axis=0)
+    out = (columns - columns.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
+    return out.astype(np.float32)

@@ -49,7 +49,7 @@ class Step:
     reward: F32
     """(B, K) of each slot, by the objective"""
     response: Bool
-    """(B, K) True where the user did anything at all"""
+    """(B, K) True where the user did anything that the objective does not count against the product"""
     left: Bool
     """(B,) whose row begins anew: an end"""
 
@@ -59,23 +59,23 @@ class Environment:
 
     ``steps`` is T, the items of a history: what the user responded to, newest last. ``remembers`` puts behind the world's
     context what the log says of the session in numbers: the sum of the vectors responded to, in tens, slates and responses, in
-    fifties. It is what makes a hidden budget or mood knowable, and a product has it in its log.
+    fifties. It is what makes a hidden budget or mood knowable, and a product has it in its log. ``objective`` is what is wanted
+    instead of what the world's product wants: with a discount of 0, to be myopic.
     """
 
-    def __init__(self, world: World, slots: int, steps: int = 1, remembers: bool = True) -> None:
+    def __init__(
+        self, world: World, slots: int, steps: int = 1, remembers: bool = True, objective: Objective | None = None
+    ) -> None:
         if slots < 1 or steps < 1:
             raise ShapeError(f"Environment: slots and steps must be 1 or more, got {slots} and {steps}")
         self.world, self.slots, self.steps, self.remembers = world, slots, steps, remembers
+        self.objective = objective or world.objective
         self.vectors = world.vectors
         self._forget(np.ones(world.users, np.bool_))
 
     @property
     def users(self) -> int:
         return self.world.users
-
-    @property
-    def objective(self) -> Objective:
-        return self.world.objective
 
     @property
     def width(self) -> int:
@@ -126,7 +126,8 @@ class Environment:
         response = np.zeros(shown.shape, np.bool_)
         for kind, values in outcome.values.items():
             happened = ~np.isnan(values)
-            response |= happened
+            if self.objective.rewards.get(kind, 0.0) >= 0:  # a skip is no response
+                response |= happened
             reward += _rewards(self.objective, kind, values, happened)
         self._remember(shown, response, here)
         return Step(reward, response, outcome.left)

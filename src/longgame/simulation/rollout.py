@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from longgame.arrays import State
+from longgame.arrays import Candidates, State
 from longgame.protocols import EventStore, World
 from longgame.recommender import Recommender
 from longgame.rng import derive
@@ -39,6 +39,7 @@ def rollout(
 ) -> Returns:
     """Let a new population live with ``recommender`` for ``days`` days, and log it where a ``store`` is given.
 
+    What is retrieved and not offered by the world today is no candidate: an assortment is known before a decision is made.
     Decisions are those that ``recommender.decide`` makes from the log: one request a user and day, its feedback in
     the minutes after. ``run`` makes the ids of users, requests and events, so two runs can share a log.
     """
@@ -74,6 +75,7 @@ def _decide(
 ) -> list[Decision]:
     """``recommender.decide`` for all who are here at once."""
     context, steps, features = world.context(), recommender.steps, recommender.features
+    offered = world.offered()
     requests, states, found = [], [], []
     for user in here.tolist():
         at = day + timedelta(seconds=user % 40_000)
@@ -84,8 +86,13 @@ def _decide(
         )
         requests.append(request)
         states.append(state)
-        found.append(recommender.eligible(request, history[user], state))
+        found.append(_of(recommender.eligible(request, history[user], state), offered[user], len(features.ids)))
     return recommender.draw(requests, State.stack(states), found) if requests else []
+
+
+def _of(found: Candidates, offered: I64, items: int) -> Candidates:
+    """Those of the candidates that are offered; all of them where the catalogue is."""
+    return found if len(offered) == items else found.keep(np.isin(found.positions, offered))
 
 
 def _feedback(decision: Decision, kind: str, slot: int, value: float) -> Event:

@@ -25,6 +25,7 @@ from longgame.errors import ConfigError
 from longgame.language.hashing import HashingModel
 from longgame.protocols import Outcome
 from longgame.rng import derive
+from longgame.simulation.draws import seen, sigmoid, third
 from longgame.types import F32, F64, I64, Bool, Item, ItemId, Objective
 
 CATEGORIES = {
@@ -63,6 +64,8 @@ COLOURS = {
     "violet": (128, 72, 158),
     "grey": (118, 122, 128),
 }
+PRICE = 7.0
+"""Purchases that a unit of satisfaction is worth to :meth:`Shop.wise`: the best on other seeds, see ``docs/worlds.md``."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,10 @@ class Shop:
 
     def _describe(self, number: int, category: str, rng: np.random.Generator) -> Item:
         noun = CATEGORIES[category][rng.integers(len(CATEGORIES[category]))]
-        made = QUALITY[min(int(self.quality[number] * 3), 2)]
-        sold = HYPE[min(int(self.hype[number] * 3), 2)]
-        what, how = f"{sold[rng.integers(len(sold))]} {noun} for {category}", made[rng.integers(len(made))]
+        sold, made = third(HYPE, self.hype[number], rng), third(QUALITY, self.quality[number], rng)
+        what = f"{sold} {noun} for {category}"
         id = ItemId(f"shop-{number:04d}")
-        text, media = (f"{what}.", {"image": f"{id}.jpg"}) if self.config.looks else (f"{what}, {how}.", {})
+        text, media = (f"{what}.", {"image": f"{id}.jpg"}) if self.config.looks else (f"{what}, {made}.", {})
         return Item(id, text, {"category": category, "price": float(self.price[number])}, media)
 
     @property
@@ -177,17 +179,38 @@ class Shop:
         """(B, I): all of it, always."""
         return np.broadcast_to(np.arange(self.config.items), (self.users, self.config.items))
 
-    def chances(self, slates: I64) -> tuple[F64, F64]:
-        """(B, K) -> chance of a click and of a purchase after it, (B, K) each; 0 in an empty slot."""
+    def chances(self, slates: I64, alone: bool = False) -> tuple[F64, F64]:
+        """(B, K) -> chance of a click and of a purchase after it, (B, K) each; 0 in an empty slot.
+
+        ``alone``: of each item as if it stood in the first slot.
+        """
         c, rows = self.config, np.arange(len(slates))[:, None]
         group, hype = self.category[slates], self.hype[slates]
         dear = self.thrift[:, None] * (np.log(self.price[slates]) - 3.0)
         liked = self.taste[rows, group] + self.liking[rows, self.colour[slates]]
         like = liked - c.satiation * self.tired[rows, group] - dear
-        look = np.log(1 / (1 + 0.15 * np.arange(slates.shape[1])))  # lower slots are seen less
-        click = _sigmoid(-2.4 + like + c.pull * hype + look)
-        buy = _sigmoid(-0.8 + 0.3 * like + c.push * hype + 0.4 * self.quality[slates])
+        click = sigmoid(-2.4 + like + c.pull * hype + seen(slates.shape[1], alone))
+        buy = sigmoid(-0.8 + 0.3 * like + c.push * hype + 0.4 * self.quality[slates])
         return np.where(slates >= 0, click, 0.0), np.where(slates >= 0, buy, 0.0)
+
+    def gain(self, slates: I64, alone: bool = False) -> F64:
+        """(B, K) purchases that each item of a slate is expected to bring today; ``alone`` as :meth:`chances` has it."""
+        click, buy = self.chances(slates, alone)
+        return click * buy
+
+    def felt(self, slates: I64, alone: bool = False) -> F64:
+        """(B, K) how far each item of a slate is expected to move the satisfaction as it is now; 0 in an empty slot."""
+        click, buy = self.chances(slates, alone)
+        pace = click * (self.config.glimpse + (self.config.memory - self.config.glimpse) * buy)
+        out: F64 = pace * (self.quality[slates] - self.satisfaction[:, None])
+        return out
+
+    def wise(self, price: float = PRICE) -> F64:
+        """(B, I) scores by one who knows the truth: purchases today and what is felt, at ``price`` purchases.
+
+        The best ``price`` is that of a policy which looks ahead by one number: a yardstick, no upper bound. 0 is myopic.
+        """
+        return self.gain(self.offered(), alone=True) + price * self.felt(self.offered(), alone=True)
 
     def step(self, slates: I64) -> Outcome:
         """What those who are here do; the slates of the others are not looked at. Then a day passes."""
@@ -217,8 +240,3 @@ class Shop:
         chance = low + (high - low) * self.satisfaction**2
         arrived: Bool = (self._rng.random(self.users) < chance) & ~self.gone
         return arrived
-
-
-def _sigmoid(x: F64) -> F64:
-    out: F64 = 1 / (1 + np.exp(-x))
-    return out
