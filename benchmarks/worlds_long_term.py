@@ -88,8 +88,8 @@ class Study:
 
 STUDIES: dict[str, Study] = {
     "video": Study(Video, lambda w: w.wise(0.0), scale=(100.0, 10.0)),
-    "feed": Study(Feed, lambda w: w.wise(0.0, 0.0), scale=(30.0, 3.0)),
-    "shop": Study(Shop, lambda w: w.wise(0.0), scale=(5.0, 0.5)),
+    "feed": Study(Feed, lambda w: w.wise(0.0, 0.0), scale=(30.0, 3.0), decay=0.5),
+    "shop": Study(Shop, lambda w: w.wise(0.0), scale=(5.0, 0.5), decay=0.5),
 }
 
 
