@@ -6,8 +6,8 @@ Per seed: the same Q-learner, settings and budget twice, once with the objective
 lives with it while it learns. Then the same new population lives ``DAYS`` days with each policy and nobody learns, nobody
 who left is replaced; the return is the undiscounted sum of the objective's reward, per user. Beside them chance, and two that
 know the world's truth: who shows the most for today (*knows today*), and who weighs today and what is felt at the best
-price (*wise*, a yardstick and no upper bound). The intervals are paired over seeds, Student's t. *share*: of the way from chance
-to *wise*. Settings and prices were chosen on seeds from 100 on (``--first 100``), never on those reported.
+price (*wise*, a yardstick and no upper bound). The intervals are paired over seeds, Student's t. *share*: of the way from
+chance to *wise*. Settings and prices were chosen on seeds from 100 on (``--first 100``), never on those reported.
 """
 
 # ruff: noqa: E402

@@ -56,7 +56,11 @@ WARMTH = (
     ("make of it what you like", "some facts, some feelings", "the usual arguments"),
     ("with thanks to all who helped", "other views welcome", "made with care for you"),
 )
-NAMES = tuple("Ada Bo Cy Dee Eli Fay Gus Hal Ida Jon Kit Lou Max Nia Oz Pam Quin Ray Sal Tess Uma Vic Wes Xia Yan Zoe".split())
+NAMES = (
+    "Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal", "Ida",
+    "Jon", "Kit", "Lou", "Max", "Nia", "Oz", "Pam", "Quin", "Ray",
+    "Sal", "Tess", "Uma", "Vic", "Wes", "Xia", "Yan", "Zoe",
+)  # fmt: skip
 FOLLOWED = 6.0
 """How many times as often as others' a post of somebody who is followed is offered."""
 COMMENT = 2.0
@@ -104,7 +108,9 @@ class FeedConfig:
                 f"candidates - 1, got {self}"
             )
         if self.candidates - self.cards > self.items - self.people:
-            raise ConfigError(f"FeedConfig: candidates - cards must not be more than the {self.items - self.people} posts, got {self}")
+            raise ConfigError(
+                f"FeedConfig: candidates - cards must not be more than the {self.items - self.people} posts, got {self}"
+            )
         if not 0 <= self.glimpse <= self.memory <= 1 or not all(0 <= share <= 1 for share in (self.pace, self.leave)):
             raise ConfigError(f"FeedConfig: need 0 <= glimpse <= memory <= 1, pace and leave in [0, 1], got {self}")
         if not 0 <= self.visit[0] <= self.visit[1] <= 1:
@@ -200,7 +206,8 @@ class Feed:
 
     def context(self) -> F32:
         """(B, 2) logarithms of 1 + days since the last visit and of 1 + people followed: what any network knows."""
-        return np.log1p(np.stack([self._away, self.follows.sum(axis=1)], axis=1)).astype(np.float32)
+        told: F32 = np.log1p(np.stack([self._away, self.follows.sum(axis=1)], axis=1)).astype(np.float32)
+        return told
 
     def offered(self) -> I64:
         """(B, C) people in the first columns, posts that are out in the others; -1 where there are too few."""

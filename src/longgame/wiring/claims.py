@@ -131,6 +131,11 @@ CLAIMS = (
         "280 and 430 (lower bound); 1,150",
     ),
     Claim(
+        "worlds_long_term",
+        "what is learned for the long run beside what is learned for today: video service, feed and shop, five seeds",
+        "interval above myopic in each",
+    ),
+    Claim(
         "speed",
         "steps a second of the worlds, RecSim's beside them with `--recsim`; "
         "updates a second of Q-learning, d3rlpy's with `--d3rlpy`",
