@@ -53,5 +53,5 @@ def seen(slots: int, alone: bool = False) -> F64:
 def standard(columns: F64) -> F32:
     """(I, D) -> (I, D) each column with mean 0 and deviation 1; one that is the same throughout is 0."""
     deviation = columns.std(axis=0)
-    out = (columns - columns.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
-    return out.astype(np.float32)
+    out: F32 = ((columns - columns.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
+    return out

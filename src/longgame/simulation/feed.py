@@ -56,7 +56,12 @@ WARMTH = (
     ("make of it what you like", "some facts, some feelings", "the usual arguments"),
     ("with thanks to all who helped", "other views welcome", "made with care for you"),
 )
-NAMES = tuple("Ada Bo Cy Dee Eli Fay Gus Hal Ida Jon Kit Lou Max Nia Oz Pam Quin Ray Sal Tess Uma Vic Wes Xia Yan Zoe".split())
+# fmt: off
+NAMES = (
+    "Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal", "Ida", "Jon", "Kit", "Lou", "Max",
+    "Nia", "Oz", "Pam", "Quin", "Ray", "Sal", "Tess", "Uma", "Vic", "Wes", "Xia", "Yan", "Zoe",
+)
+# fmt: on
 FOLLOWED = 6.0
 """How many times as often as others' a post of somebody who is followed is offered."""
 COMMENT = 2.0
@@ -104,7 +109,9 @@ class FeedConfig:
                 f"candidates - 1, got {self}"
             )
         if self.candidates - self.cards > self.items - self.people:
-            raise ConfigError(f"FeedConfig: candidates - cards must not be more than the {self.items - self.people} posts, got {self}")
+            raise ConfigError(
+                f"FeedConfig: candidates - cards must not be more than the {self.items - self.people} posts, got {self}"
+            )
         if not 0 <= self.glimpse <= self.memory <= 1 or not all(0 <= share <= 1 for share in (self.pace, self.leave)):
             raise ConfigError(f"FeedConfig: need 0 <= glimpse <= memory <= 1, pace and leave in [0, 1], got {self}")
         if not 0 <= self.visit[0] <= self.visit[1] <= 1:
@@ -167,7 +174,7 @@ class Feed:
 
     @property
     def vectors(self) -> F32:
-        """(I, 47) its topic, whether it is a post, and the words of its text, hashed, as standard scores: no language model."""
+        """(I, 47) its topic, whether it is a post, the words of its text, hashed; as standard scores."""
         words = HashingModel(40).embed([item.text for item in self._items])
         return standard(np.concatenate([np.eye(len(TOPICS))[self.topic], self.is_post[:, None], words], axis=1))
 
@@ -200,7 +207,8 @@ class Feed:
 
     def context(self) -> F32:
         """(B, 2) logarithms of 1 + days since the last visit and of 1 + people followed: what any network knows."""
-        return np.log1p(np.stack([self._away, self.follows.sum(axis=1)], axis=1)).astype(np.float32)
+        out: F32 = np.log1p(np.stack([self._away, self.follows.sum(axis=1)], axis=1)).astype(np.float32)
+        return out
 
     def offered(self) -> I64:
         """(B, C) people in the first columns, posts that are out in the others; -1 where there are too few."""

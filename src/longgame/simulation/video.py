@@ -13,9 +13,9 @@ that bait and depth mostly exclude each other. A slate is a queue that is played
   day. A session may be the last, the sooner the worse the mood.
 - Tastes drift from day to day.
 
-The reward is minutes watched, less half a minute a skip. The trap: who learns what is watched today shows bait, and loses the viewers. The truth is
-known: :meth:`Video.chances` are the probabilities the events are drawn from, :meth:`Video.gain` and :meth:`Video.felt`
-what an offered video brings and does, and :meth:`Video.wise` weighs them.
+The reward is minutes watched, less half a minute a skip. The trap: who learns what is watched today shows bait, and loses the
+viewers. The truth is known: :meth:`Video.chances` are the probabilities the events are drawn from, :meth:`Video.gain` and
+:meth:`Video.felt` what an offered video brings and does, and :meth:`Video.wise` weighs them.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class VideoConfig:
         shares = (self.drift, self.memory, self.routine, self.fade, self.leave)
         if not all(0 <= share <= 1 for share in shares) or not 0 <= self.visit[0] <= self.visit[1] <= 1:
             raise ConfigError(
-                f"VideoConfig: drift, memory, routine, fade and leave must lie in [0, 1], visit be two rising chances, got {self}"
+                "VideoConfig: drift, memory, routine, fade and leave must lie in [0, 1] and visit be two rising chances, "
+                f"got {self}"
             )
 
 
@@ -147,7 +148,7 @@ class Video:
 
     @property
     def vectors(self) -> F32:
-        """(I, 41) its topic, of its length the logarithm, and the words of its text, hashed, as standard scores: no language model."""
+        """(I, 41) its topic, of its length the logarithm, the words of its text, hashed; as standard scores."""
         words = HashingModel(32).embed([item.text for item in self._items])
         plain = [np.eye(len(TOPICS))[self.topic], np.log(self.length / USUAL)[:, None]]
         return standard(np.concatenate([*plain, words], axis=1))

@@ -18,9 +18,11 @@ from longgame.evaluation.returns import Arm, Study
 from longgame.protocols import Algorithm, Policy, World
 from longgame.rng import derive
 from longgame.simulation import Environment, Training, train, trial
+from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
 from longgame.simulation.shop import Shop, ShopConfig
+from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
 from longgame.types import F32, Bool
 
@@ -28,6 +30,8 @@ WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "shop": lambda users, items: Shop(ShopConfig(users, items)),
     "interest-evolution": lambda users, items: InterestEvolution(InterestEvolutionConfig(users, items)),
     "long-term-satisfaction": lambda users, items: LongTermSatisfaction(LongTermSatisfactionConfig(users, items)),
+    "video": lambda users, items: Video(VideoConfig(users, items)),
+    "feed": lambda users, items: Feed(FeedConfig(users, items)),
 }
 """Name -> a world of so many users, in which so many items are offered."""
 ALGORITHMS = ("slateq", "dqn", "sarsa")
