@@ -12,13 +12,13 @@ from longgame.algorithms.dqn import Dqn, DqnConfig, conservative, values
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.algorithms.slates import WAYS, best_value, slate_scores, slate_value
 from longgame.algorithms.towers import Towers, TowersConfig
-from longgame.arrays import State
+from longgame.arrays import Batch, State
 from longgame.errors import ConfigError
 from longgame.networks import NetworkConfig, UserNetwork
 from longgame.simulation import Environment, Replay, Training, draw, train, trial
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
-from longgame.slate import Exploration
+from longgame.slate import Exploration, replay_allowed
 from tests.kit import B, C, D, F, K, batch
 
 TOWERS = TowersConfig(D, F, hidden=8)
@@ -123,6 +123,59 @@ def test_targets_are_rewards_and_each_slot_s_share_of_what_comes_after(sarsa):
     offered = np.minimum(rows.next_mask.sum(axis=1), 2)
     wanted = np.where(rows.action >= 0, rows.reward, 0) + ((rows.between + rows.discount * 10 * 0.3 * offered) / K)[:, None]
     np.testing.assert_allclose(made._targets(rows), wanted, rtol=1e-5)
+
+
+def test_together_the_sum_of_a_slate_learns_from_its_own_error_alone():
+    """What the loss and its gradient are, from the values before the step; empty slates teach nothing."""
+    rows = batch(4)
+    action = rows.action.copy()
+    action[0] = -1
+    rows = replace(rows, action=action)
+    made = Dqn(DqnConfig(TOWERS, slots=2, scale=4.0, together=True, dueling=False))
+    net = made._learned.network
+    with torch.no_grad():
+        q = net.score(net.user(rows.state), torch.from_numpy(rows.items)).numpy()
+    filled = action >= 0
+    told = (np.take_along_axis(q, np.maximum(action, 0), axis=1) * filled).sum(axis=1)
+    error = made._targets(rows).sum(axis=1) / 4.0 - told
+    huber = np.where(abs(error) < 1, error**2 / 2, abs(error) - 0.5)
+    some = filled.any(axis=1)
+    metrics = made.update(rows)
+    assert metrics["value_loss"] == pytest.approx(huber[some].mean(), rel=1e-4)
+    np.testing.assert_allclose(made.errors, abs(error) * some, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_together_an_item_is_credited_with_all_that_it_does_later(together):
+    """Two slots; the first number of an item is what it brings after an empty reward: told whole together, else by half."""
+    rng = np.random.default_rng(0)
+    made = Dqn(DqnConfig(TowersConfig(1, 0, hidden=8), slots=2, pace=Pace(1e-2, lasts=1500), together=together, dueling=False))
+    for _ in range(1500):
+        items = rng.normal(size=(64, 4, 1)).astype(np.float32)
+        action = np.stack([rng.permutation(4)[:2] for _ in range(64)])
+        later = np.take_along_axis(items[..., 0], action, axis=1).sum(axis=1)
+        state = State(np.zeros((64, 1, 1), np.float32), np.full((64, 1), -1), np.zeros((64, 0), np.float32))
+        mask, none = np.ones((64, 4), np.bool_), np.zeros((64, 2))
+        made.update(
+            Batch(
+                state,
+                items,
+                mask,
+                replay_allowed(mask, action),
+                action,
+                np.full((64, 2), 0.25),
+                none.astype(np.float32),
+                none > 0,
+                later,
+                np.zeros(64, np.float32),
+                state,
+                items,
+                mask,
+                later,
+            )
+        )
+    worth = made.policy.score(state, np.tile(np.array([[0.0], [1.0]], np.float32), (64, 1, 1)), np.ones((64, 2), np.bool_))
+    assert worth[0, 1] - worth[0, 0] == pytest.approx(1.0 if together else 0.5, abs=0.12)
 
 
 def test_the_next_item_is_chosen_by_one_network_and_judged_by_the_other():

@@ -18,7 +18,13 @@ from longgame.simulation.gym import WORLDS, slates
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.shop import Shop, ShopConfig
 
-SIZES = {"InterestEvolution": {"candidates": 7}, "LongTermSatisfaction": {"candidates": 7, "clicks": 5}, "Shop": {"items": 7}}
+SIZES = {
+    "InterestEvolution": {"candidates": 7},
+    "LongTermSatisfaction": {"candidates": 7, "clicks": 5},
+    "Shop": {"items": 7},
+    "Video": {"candidates": 7},
+    "Feed": {"candidates": 7},
+}
 
 
 def one(name, **more):

@@ -32,9 +32,11 @@ from longgame.errors import ConfigError, MissingExtra
 from longgame.protocols import World
 from longgame.shapes import check
 from longgame.simulation.environment import Environment, Observation
+from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
 from longgame.simulation.shop import Shop, ShopConfig
+from longgame.simulation.video import Video, VideoConfig
 from longgame.types import F64, I64, Bool
 
 try:
@@ -52,6 +54,8 @@ WORLDS: Mapping[str, tuple[Made, int | None]] = {
     "InterestEvolution": (lambda **given: InterestEvolution(InterestEvolutionConfig(**given)), None),
     "LongTermSatisfaction": (lambda **given: LongTermSatisfaction(LongTermSatisfactionConfig(**given)), None),
     "Shop": (lambda **given: Shop(ShopConfig(**given)), 365),
+    "Video": (lambda **given: Video(VideoConfig(**given)), 365),
+    "Feed": (lambda **given: Feed(FeedConfig(**given)), 365),
 }
 """Name -> what makes the world of its settings, and its time limit in steps: None where everybody leaves in the end."""
 
