@@ -3,8 +3,8 @@
     python benchmarks/worlds_long_term.py [--world video|feed|shop] [--seeds 5] [--first 0] [--users 2000] [--json FILE]
 
 The *trap* is that what is best today is not best in the long run; that a way round it can be learned from the reward alone is
-the claim. Per seed: the same Q-learner, settings and budget twice, once with the objective's discount and once with 0; a population
-lives with it while it learns. Then the same new population lives ``DAYS`` days with each policy and nobody learns, nobody
+the claim. Per seed: the same Q-learner, settings and budget twice, once with the objective's discount and once with 0; a
+population lives with it while it learns. Then one new population lives ``DAYS`` days with each policy; nobody learns, nobody
 who left is replaced; the return is the undiscounted sum of the objective's reward, per user. Beside them chance, and two that
 know the world's truth: who shows the most for today (*knows today*), and who weighs today and what is felt at the best
 price (*wise*, a yardstick and no upper bound). Intervals are Student's over seeds, of differences paired. Settings were chosen
