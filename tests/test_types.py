@@ -11,6 +11,8 @@ from longgame.errors import ConfigError, LonggameError, RecordError
 from longgame.types import Decision, DecisionId, Event, Item, ItemId, Objective, User, UserId, microseconds, moment
 from tests.kit import START, decision, event, request
 
+EAST = timezone(timedelta(hours=5, minutes=45))
+
 
 @given(st.datetimes(datetime(1900, 1, 1), datetime(3000, 1, 1), timezones=st.just(UTC)))
 def test_times_survive_as_whole_microseconds(at):
@@ -32,6 +34,7 @@ BAD = {
     "attribute a list": lambda: Item(ItemId("i"), "", {"tags": ["a"]}),  # type: ignore[dict-item]
     "attribute a tuple of numbers": lambda: Item(ItemId("i"), "", {"tags": (1,)}),  # type: ignore[dict-item]
     "no time zone": lambda: Event("e", datetime(2024, 1, 1), UserId("u"), ItemId("i"), "click"),
+    "before the first year in UTC": lambda: Event("e", datetime(1, 1, 1, tzinfo=EAST), UserId("u"), ItemId("i"), "click"),
     "time no datetime": lambda: Event("e", "2024-01-01", UserId("u"), ItemId("i"), "click"),  # type: ignore[arg-type]
     "kind empty": lambda: event("e", 0, 1, kind=""),
     "value infinite": lambda: event("e", 0, 1, value=float("inf")),

@@ -81,6 +81,10 @@ def _moment(where: str, at: object) -> None:
         raise RecordError(f"{where}: must be a datetime, got {type(at).__name__} {at!r}")
     if at.tzinfo is None:
         raise RecordError(f"{where}: has no time zone, got {at.isoformat()}; say which, for instance tzinfo=UTC")
+    try:
+        at.astimezone(UTC)
+    except OverflowError:  # a log keeps moments in UTC: one that has none there could be written and never read
+        raise RecordError(f"{where}: must lie in the years 1 to 9999 in UTC too, got {at.isoformat()}") from None
 
 
 def _finite(where: str, value: object) -> None:

@@ -230,7 +230,9 @@ def test_scrambled_and_repeated_events_give_the_clean_log(url: str, store: Event
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 ATTRIBUTES = st.dictionaries(TEXTS.filter(bool), TEXTS | NUMBERS | st.booleans() | st.lists(TEXTS).map(tuple), max_size=3)
-MOMENTS = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))]))
+MOMENTS = st.datetimes(
+    datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))])
+)
 NAMES = TEXTS.filter(bool)
 
 
