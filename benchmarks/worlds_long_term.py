@@ -7,8 +7,8 @@ the claim. Per seed: the same Q-learner, settings and budget twice, once with th
 population lives with it while it learns. Then one new population lives ``DAYS`` days with each policy; nobody learns, nobody
 who left is replaced; the return is the undiscounted sum of the objective's reward, per user. Beside them chance, and two that
 know the world's truth: who shows the most for today (*knows today*), and who weighs today and what is felt at the best
-price (*wise*, a yardstick and no upper bound). Intervals are Student's over seeds, of differences paired. Settings were chosen
-on seed 100, prices on seed 101 (``--first 100``), never on those reported; both learners got the same, but for the scale.
+price (*wise*, a yardstick and no upper bound). The intervals are paired over seeds, Student's t. *share*: of the way from
+chance to *wise*. Settings and prices were chosen on seeds from 100 on (``--first 100``), never on those reported.
 """
 
 # ruff: noqa: E402
@@ -23,20 +23,18 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from longgame.algorithms.critic import Pace
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import State
 from longgame.artefacts import write_whole
-from longgame.evaluation.intervals import Estimate, over_seeds
-from longgame.evaluation.returns import Arm, markdown
-from longgame.evaluation.returns import Study as Done
 from longgame.protocols import Policy, World
 from longgame.rng import derive
 from longgame.simulation import Environment, Training, train, trial
@@ -47,13 +45,6 @@ from longgame.types import F32, F64, Bool
 from longgame.wiring.workspace import one_thread
 
 DAYS = 60
-WHAT = {
-    "random": "any slate",
-    "myopic": "dqn with a discount of 0",
-    "dqn": "learned from the objective's reward and discount",
-    "knows today": "the truth of today's reward, and nothing after it",
-    "wise": "the truth of today and of what is felt, at the best price: a yardstick, no upper bound",
-}
 
 
 class Told:
@@ -122,26 +113,42 @@ def returns(study: Study, seed: int, users: int) -> dict[str, float]:
     place = Environment(world, study.slots, study.history, study.remembers)
     chance = derive(seed, "chance")
     policies: dict[str, Policy] = {
-        "random": Told(lambda: chance.random(world.offered().shape)),
+        "chance": Told(lambda: chance.random(world.offered().shape)),
         "knows today": Told(lambda: study.today(world)),
         "wise": Told(world.wise),
         "myopic": learned(study, seed, 0.0),
-        "dqn": learned(study, seed, None),
+        "longgame": learned(study, seed, None),
     }
     return {name: float(trial(place, policy, users, 1_000 + seed, days=DAYS).mean()) for name, policy in policies.items()}
 
 
-def show(study: Done) -> None:
-    print(f"\n{markdown(study)}\n")
-    for other in ("myopic", "random"):
-        gap = difference(study, "dqn", other)
-        print(f"dqn - {other}: {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]")
+def interval(values: F64) -> tuple[float, float, float]:
+    """Mean and Student's 95 % interval over seeds; one seed says nothing of others."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, -np.inf, np.inf
+    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return mean, mean - half, mean + half
 
 
-def difference(study: Done, one: str, other: str) -> Estimate:
-    """Paired over seeds: both were tried on the same populations."""
-    found = {arm.name: arm.returns for arm in study.arms}
-    return over_seeds(found[one] - found[other])
+def summary(cells: list[dict[str, float]]) -> dict[str, Any]:
+    columns = {name: np.array([cell[name] for cell in cells]) for name in cells[0]}
+    gap = columns["wise"] - columns["chance"]
+    return {
+        "returns": {name: interval(values) for name, values in columns.items()},
+        "share": {name: interval((values - columns["chance"]) / gap) for name, values in columns.items()},
+        "longgame - myopic": interval(columns["longgame"] - columns["myopic"]),
+        "longgame / myopic": interval(columns["longgame"] / columns["myopic"]),
+    }
+
+
+def show(name: str, found: Mapping[str, Any]) -> None:
+    print(f"\n{name}: return of {DAYS} days a user, 95 % intervals over seeds")
+    for policy, (mean, low, high) in found["returns"].items():
+        print(f"  {policy:12s} {mean:8.2f} [{low:.2f}, {high:.2f}]   share {found['share'][policy][0]:.2f}")
+    for title in ("longgame - myopic", "longgame / myopic"):
+        mean, low, high = found[title]
+        print(f"  {title:18s} {mean:.2f} [{low:.2f}, {high:.2f}]")
 
 
 def main() -> None:
@@ -155,17 +162,16 @@ def main() -> None:
     one_thread()
     out: dict[str, Any] = {}
     for name in args.world or list(STUDIES):
-        cells: list[Mapping[str, float]] = []
+        cells: list[dict[str, float]] = []
         for seed in range(args.first, args.first + args.seeds):
             began = time.perf_counter()
             cells.append(returns(STUDIES[name], seed, args.users))
             told = ", ".join(f"{policy} {value:.2f}" for policy, value in cells[-1].items())
             print(f"{name} seed {seed}: {told} ({time.perf_counter() - began:.0f} s)", flush=True)
-            done = Done(name, [Arm(p, np.array([c[p] for c in cells]), WHAT[p]) for p in WHAT], best="wise")
-            out[name] = {**done.to_json(), "dqn - myopic": asdict(difference(done, "dqn", "myopic"))}
+            out[name] = {"seeds": list(range(args.first, seed + 1)), "cells": cells, **summary(cells)}
             if args.json:
                 write_whole(args.json, json.dumps(out, indent=1).encode())
-        show(done)
+        show(name, out[name])
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def test_an_objective_is_what_the_file_says(file: Path):
         ("[objective]\nrewards = {}", ["objective.rewards"]),
         ("[retrieval]\nshares = { nix = 1 }", ["retrieval.shares", "'nix'", "item-knn"]),
         ("[retrieval]\nshares = { ease = 0 }", ["above 0"]),
-        ('[policy]\nalgorithm = "reinfroce"', ["policy.algorithm", "'reinforce' or 'linear-thompson'"]),
+        ('[policy]\nalgorithm = "reinfroce"', ["policy.algorithm", "'reinforce', 'linear-thompson'"]),
         ("[guards]\nat_most = { brand = 0 }", ["guards.at_most.brand"]),
         ("[store]\nurl = log.db", ["is not TOML", "quotation marks", "line 2"]),
     ],

@@ -427,13 +427,13 @@ def test_what_is_best_today_is_a_trap(made):
 
 def test_today_shows_bait_and_outrage():
     world = video(500)
-    for price, more in ((0.0, True), (140.0, False)):
-        shown = np.take_along_axis(world.offered(), world.wise(price).argmax(axis=1)[:, None], axis=1)
+    for prices, more in (((0.0,), True), ((140.0,), False)):
+        shown = np.take_along_axis(world.offered(), world.wise(*prices).argmax(axis=1)[:, None], axis=1)
         assert (world.bait[shown].mean() > world.bait.mean()) == more
-    posts = feed(500)
-    for price, more in ((0.0, True), (60.0, False)):
-        shown = np.take_along_axis(posts.offered(), posts.wise(price, 0.0).argmax(axis=1)[:, None], axis=1)
-        assert (posts.outrage[shown].mean() > posts.outrage[posts.is_post].mean()) == more
+    world = feed(500)
+    for today, more in (((0.0, 0.0), True), ((60.0, 0.0), False)):
+        shown = np.take_along_axis(world.offered(), world.wise(*today).argmax(axis=1)[:, None], axis=1)
+        assert (world.outrage[shown].mean() > world.outrage[world.is_post].mean()) == more
 
 
 @pytest.mark.parametrize(("kind", "config"), [(Video, VideoConfig(30, 6, 20)), (Feed, FeedConfig(30, 6, 20, people=5))])

@@ -56,12 +56,11 @@ WARMTH = (
     ("make of it what you like", "some facts, some feelings", "the usual arguments"),
     ("with thanks to all who helped", "other views welcome", "made with care for you"),
 )
-# fmt: off
 NAMES = (
-    "Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal", "Ida", "Jon", "Kit", "Lou", "Max",
-    "Nia", "Oz", "Pam", "Quin", "Ray", "Sal", "Tess", "Uma", "Vic", "Wes", "Xia", "Yan", "Zoe",
-)
-# fmt: on
+    "Ada", "Bo", "Cy", "Dee", "Eli", "Fay", "Gus", "Hal", "Ida",
+    "Jon", "Kit", "Lou", "Max", "Nia", "Oz", "Pam", "Quin", "Ray",
+    "Sal", "Tess", "Uma", "Vic", "Wes", "Xia", "Yan", "Zoe",
+)  # fmt: skip
 FOLLOWED = 6.0
 """How many times as often as others' a post of somebody who is followed is offered."""
 COMMENT = 2.0
@@ -174,7 +173,7 @@ class Feed:
 
     @property
     def vectors(self) -> F32:
-        """(I, 47) its topic, whether it is a post, the words of its text, hashed; as standard scores."""
+        """(I, 47) its topic, whether it is a post, and the words of its text, hashed, as standard scores: no language model."""
         words = HashingModel(40).embed([item.text for item in self._items])
         return standard(np.concatenate([np.eye(len(TOPICS))[self.topic], self.is_post[:, None], words], axis=1))
 
@@ -207,8 +206,8 @@ class Feed:
 
     def context(self) -> F32:
         """(B, 2) logarithms of 1 + days since the last visit and of 1 + people followed: what any network knows."""
-        out: F32 = np.log1p(np.stack([self._away, self.follows.sum(axis=1)], axis=1)).astype(np.float32)
-        return out
+        told: F32 = np.log1p(np.stack([self._away, self.follows.sum(axis=1)], axis=1)).astype(np.float32)
+        return told
 
     def offered(self) -> I64:
         """(B, C) people in the first columns, posts that are out in the others; -1 where there are too few."""

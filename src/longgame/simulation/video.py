@@ -101,7 +101,7 @@ class VideoConfig:
         shares = (self.drift, self.memory, self.routine, self.fade, self.leave)
         if not all(0 <= share <= 1 for share in shares) or not 0 <= self.visit[0] <= self.visit[1] <= 1:
             raise ConfigError(
-                "VideoConfig: drift, memory, routine, fade and leave must lie in [0, 1] and visit be two rising chances, "
+                "VideoConfig: drift, memory, routine, fade and leave must lie in [0, 1], visit be two rising chances, "
                 f"got {self}"
             )
 
@@ -148,7 +148,7 @@ class Video:
 
     @property
     def vectors(self) -> F32:
-        """(I, 41) its topic, of its length the logarithm, the words of its text, hashed; as standard scores."""
+        """(I, 41) its topic, its length's logarithm, the words of its text, hashed, as standard scores: no language model."""
         words = HashingModel(32).embed([item.text for item in self._items])
         plain = [np.eye(len(TOPICS))[self.topic], np.log(self.length / USUAL)[:, None]]
         return standard(np.concatenate([*plain, words], axis=1))

@@ -132,9 +132,8 @@ CLAIMS = (
     ),
     Claim(
         "worlds_long_term",
-        "60 days of new users in video, feed and shop: Q-learning for the long run beside the same for today, chance and two "
-        "who know the truth, five seeds ([worlds.md](worlds.md))",
-        "above myopic",
+        "what is learned for the long run beside what is learned for today: video service, feed and shop, five seeds",
+        "interval above myopic in each",
     ),
     Claim(
         "speed",

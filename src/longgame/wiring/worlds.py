@@ -28,10 +28,10 @@ from longgame.types import F32, Bool
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "shop": lambda users, items: Shop(ShopConfig(users, items)),
-    "interest-evolution": lambda users, items: InterestEvolution(InterestEvolutionConfig(users, items)),
-    "long-term-satisfaction": lambda users, items: LongTermSatisfaction(LongTermSatisfactionConfig(users, items)),
     "video": lambda users, items: Video(VideoConfig(users, items)),
     "feed": lambda users, items: Feed(FeedConfig(users, items)),
+    "interest-evolution": lambda users, items: InterestEvolution(InterestEvolutionConfig(users, items)),
+    "long-term-satisfaction": lambda users, items: LongTermSatisfaction(LongTermSatisfactionConfig(users, items)),
 }
 """Name -> a world of so many users, in which so many items are offered."""
 ALGORITHMS = ("slateq", "dqn", "sarsa")
