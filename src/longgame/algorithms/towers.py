@@ -77,8 +77,8 @@ class Towers(nn.Module):
     def _asks(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H) -> (B, D), (B,): a user's scores of items x are x times the one plus the other.
 
-        (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built. Where B is more
-        than D the two matrices are multiplied first, which is less work.
+        (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built. Where B is
+        more than D the two matrices are multiplied first, which is less work.
         """
         item, bias, scale = self.item.weight, self.item.bias, self.config.hidden**-0.5
         if len(user) > self.config.width:
