@@ -73,7 +73,8 @@ def algorithm_for(kind: str, world: Environment, scale: float, updates: int, see
     if kind not in ALGORITHMS:
         raise ConfigError(f"simulate: --algorithm must be one of {', '.join(ALGORITHMS)}, got {kind!r}")
     sarsa = Exploration(0.05, 0.05) if kind == "sarsa" else None
-    return Dqn(DqnConfig(network, world.slots, pace, sarsa=sarsa, scale=scale, seed=seed))
+    together = world.slots > 1  # else an item is credited with one slot's share of what it does later
+    return Dqn(DqnConfig(network, world.slots, pace, sarsa=sarsa, scale=scale, together=together, seed=seed))
 
 
 def study(
