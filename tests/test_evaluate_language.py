@@ -319,3 +319,8 @@ def test_the_command_judges_every_set_of_a_folder_of_sets(tmp_path: Path, monkey
     assert shown_.exit_code == 0 and "users, choices: " in shown_.stdout and "over users and 2 dealings" in shown_.stdout
     both = CliRunner().invoke(app, ["evaluate", "language", "--data", "sets", "--adapter", "a", "--adapt", "1"])
     assert both.exit_code == 2 and "leave one of them out" in both.stderr
+
+
+def test_a_tag_by_another_name_is_no_fact():
+    item = Item(ItemId("1"), "naked bee moisturizing hand cream")
+    assert [fact.values for fact in facts(item, ["moisturizer", "hand cream"]) if fact.name == "tags"] == [("hand cream",)]

@@ -78,12 +78,12 @@ FILM = Item(
 
 
 def test_facts_are_what_is_known_and_the_template_says_them_word_for_word():
-    known = facts(FILM, ["shark"], ["Orca", "Piranha"], ["scary"])
-    assert source(known) == ("name: Jaws; classic: yes; genre: Thriller, Horror; year: 1975; tags: shark; reviews say: scary")
+    known = facts(FILM, ["jaws", "shark"], ["Orca", "Piranha"], ["scary"])
+    assert source(known) == ("name: Jaws; classic: yes; genre: Thriller, Horror; year: 1975; tags: jaws; reviews say: scary")
     said = template(known)
     assert said.text.startswith("Jaws. Classic: yes. Genre: Thriller, Horror.") and said.by == "template"
     assert unsaid(said.text, source(known)) == ["near", "orca", "piranha"], "the template says no more than that beside"
-    assert said.attributes == ("yes", "Thriller", "Horror", "1975", "shark", "Orca", "Piranha", "scary")
+    assert said.attributes == ("yes", "Thriller", "Horror", "1975", "jaws", "Orca", "Piranha", "scary")
     assert template(facts(Item(ItemId("2"), ""))).text == ""
 
 

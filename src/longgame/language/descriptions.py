@@ -16,10 +16,11 @@ from typing import Any
 
 from longgame.language.checks import RECIPE as CHECKS
 from longgame.language.checks import troubles
+from longgame.language.entailed import entailed
 from longgame.language.prompt import clean
 from longgame.types import Item
 
-RECIPE = "description-2"
+RECIPE = "description-3"
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -61,7 +62,11 @@ class Description:
 
 
 def facts(item: Item, tags: Sequence[str] = (), near: Sequence[str] = (), reviews: Sequence[str] = ()) -> tuple[Fact, ...]:
-    """What may be said of an item: ``tags`` that it says itself, names of items ``near`` it, words of its ``reviews``."""
+    """What may be said of an item: ``tags`` that it says itself, names of items ``near`` it, words of its ``reviews``.
+
+    A tag whose name the item does not say is left out: it may have said a near-synonym, and then that stands in its text.
+    """
+    tags = [tag for tag in tags if entailed(tag, item)]
     name, text = _name(item), clean(item.text).lower()
     out = [Fact("name", (name,), "item")]
     for key, value in sorted(item.attributes.items()):

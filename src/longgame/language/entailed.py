@@ -1,8 +1,8 @@
-"""Whether what an object states of an item stands in the item's own records: the judge of descriptions, not their maker.
+"""Whether what is stated of an item stands in the item's own records: the judge of descriptions, and of their tags before.
 
 ``checks`` and ``descriptions.judged`` decide what is used, from facts that were prepared for a writer. This one goes back to
-the records: an attribute is entailed where its words stand, in their order, in the item's text, in one of its attributes, or in
-the names of items that it is said to be near.
+the records: a value is entailed where its words stand, in their order, in the item's text, in one of its attributes, or in the
+names of items that it is said to be near.
 """
 
 from __future__ import annotations

@@ -232,6 +232,9 @@ def _read(
 ) -> F32:
     """Their vectors side by side; where all of them were read now and none came from the cache, the rate is kept."""
     told = texts if cleaned else [shield(text, LIMIT).text for text in texts]
+    for reader in readers:
+        if cache.missing(reader, told):
+            reader.embed(told[:1])  # so that loading the weights is no part of the rate
     begun = time.perf_counter()
     parts = [_counted(reader, told, cache) for reader in readers]
     if not any(held for _, held in parts):
