@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from longgame.algorithms.critic import Pace
+from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.algorithms.slates import slate_scores
 from longgame.algorithms.towers import TowersConfig
@@ -45,6 +46,7 @@ from longgame.protocols import Policy
 from longgame.simulation import Environment, Training, train, trial
 from longgame.simulation.interest_evolution import LENGTH, NOTHING, TOPICS, WAIT, InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
+from longgame.slate import Exploration
 from longgame.types import F32, Bool
 from longgame.wiring.workspace import one_thread
 
@@ -94,11 +96,6 @@ class Rule:
 
     def about(self) -> Mapping[str, Any]:
         return {}
-
-
-def random(seed: int) -> Score:
-    rng = np.random.default_rng(seed)
-    return lambda world, state, items: rng.random(items.shape[:2]).astype(np.float32)
 
 
 def knows(price: float) -> Score:
@@ -174,7 +171,9 @@ def study(setting: Setting, seeds: int, steps: int) -> Study:
     plain: dict[str, list[float]] = {}
     for seed in range(FIRST, FIRST + seeds):
         world = setting.world(1000)
-        for name, score in {"random": random(seed), **setting.plain}.items():
+        any_slate = trial(world, RankPolicy(0.0), USERS, seed, Exploration(1.0, 1.0))
+        plain.setdefault("random", []).append(float(any_slate.mean()))
+        for name, score in setting.plain.items():
             plain.setdefault(name, []).append(float(trial(world, Rule(world, score), USERS, seed).mean()))
     arms = [Arm(name, np.array(values), WHAT[name]) for name, values in plain.items()]
     if setting.name == "interest evolution":

@@ -111,7 +111,7 @@ def learned(study: Study, seed: int, discount: float | None) -> Policy:
     updates = (study.training.steps - study.training.warm) // study.training.every
     network = TowersConfig(place.width, place.context, hidden=study.hidden)
     pace, scale = Pace(study.rate, updates, study.follow, study.decay), study.scale[discount == 0]
-    mind = Dqn(DqnConfig(network, study.slots, pace, together=study.together, scale=scale, seed=seed))
+    mind = Dqn(DqnConfig(network, pace, together=study.together, scale=scale, seed=seed))
     train(place, mind, study.training, seed)
     return mind.policy
 

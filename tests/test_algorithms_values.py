@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from longgame.algorithms.critic import Pace, network_config, network_of
-from longgame.algorithms.dqn import Dqn, DqnConfig, conservative, values
-from longgame.algorithms.slateq import SlateQ, SlateQConfig
+from longgame.algorithms.dqn import Dqn, DqnConfig, Offered, conservative, expected_slates, values, values_of
+from longgame.algorithms.rank import RankPolicy
+from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
+from longgame.algorithms.slateq import SlateQ, SlateQConfig, _taken
 from longgame.algorithms.slates import WAYS, best_value, slate_scores, slate_value
 from longgame.algorithms.towers import Towers, TowersConfig
 from longgame.arrays import Batch, State
@@ -18,7 +20,7 @@ from longgame.networks import NetworkConfig, UserNetwork
 from longgame.simulation import Environment, Replay, Training, draw, train, trial
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
-from longgame.slate import Exploration, replay_allowed
+from longgame.slate import Exploration, pick_probabilities, replay_allowed, slot_marginals
 from tests.kit import B, C, D, F, K, batch
 
 TOWERS = TowersConfig(D, F, hidden=8)
@@ -116,13 +118,87 @@ def flat(network, value):
 
 @pytest.mark.parametrize("sarsa", [None, Exploration(1.0, 0.2)])
 def test_targets_are_rewards_and_each_slot_s_share_of_what_comes_after(sarsa):
-    made = Dqn(DqnConfig(TOWERS, slots=2, scale=10.0, sarsa=sarsa))
+    made = Dqn(DqnConfig(TOWERS, scale=10.0, sarsa=sarsa))
     flat(made._learned.network, 0.5)
     flat(made._learned.target, 0.3)
     rows = replace(batch(1), between=np.linspace(0, 1, B).astype(np.float32))
-    offered = np.minimum(rows.next_mask.sum(axis=1), 2)
-    wanted = np.where(rows.action >= 0, rows.reward, 0) + ((rows.between + rows.discount * 10 * 0.3 * offered) / K)[:, None]
+    filled = rows.action >= 0
+    slots = filled.sum(axis=1)
+    offered = np.minimum(rows.next_mask.sum(axis=1), slots)
+    ahead = (rows.between + rows.discount * 10 * 0.3 * offered) / np.maximum(slots, 1)
+    wanted = np.where(filled, rows.reward + ahead[:, None], 0)
     np.testing.assert_allclose(made._targets(rows), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sarsa", [None, Exploration(0.5, 0.2)])
+def test_targets_do_not_depend_on_who_shares_the_batch(sarsa):
+    """A row padded by empty slots, as a batch with a longer slate pads it, has the same targets."""
+    made, rows = Dqn(DqnConfig(TOWERS, sarsa=sarsa)), batch(5)
+    none = np.full((B, 2), -1)
+    wide = replace(
+        rows,
+        action=np.concatenate([rows.action, none], axis=1),
+        propensity=np.concatenate([rows.propensity, np.ones((B, 2))], axis=1),
+        reward=np.concatenate([rows.reward, np.zeros((B, 2), np.float32)], axis=1),
+        response=np.concatenate([rows.response, none >= 0], axis=1),
+        allowed=np.concatenate([rows.allowed, np.zeros((B, 2, rows.mask.shape[1]), np.bool_)], axis=1),
+    )
+    np.testing.assert_allclose(made._targets(wide)[:, :K], made._targets(rows), rtol=1e-6)
+    assert not made._targets(wide)[:, K:].any()
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("slots", [1, 2, 4])
+def test_values_stay_within_what_rewards_can_add_up_to(together, slots):
+    """Every slot of a slate brings 1, for ever, at a discount of .9: an item is worth 10, however long slates are."""
+    rng = np.random.default_rng(0)
+    made = Dqn(DqnConfig(TowersConfig(2, 0, hidden=16), pace=Pace(1e-2, lasts=2000, follow=0.1), together=together))
+    state = State(np.zeros((32, 1, 2), np.float32), np.full((32, 1), -1), np.zeros((32, 0), np.float32))
+    mask, ones = np.ones((32, 5), np.bool_), np.ones((32, slots), np.float32)
+    for _ in range(2000):
+        items = rng.normal(size=(32, 5, 2)).astype(np.float32)
+        action = np.stack([rng.permutation(5)[:slots] for _ in range(32)])
+        discount, odds = np.full(32, 0.9, np.float32), np.full((32, slots), 0.2)
+        told = made.update(
+            Batch(
+                state, items, mask, replay_allowed(mask, action), action, odds, ones, ones > 0,
+                np.zeros(32, np.float32), discount, state, items, mask,
+            )
+        )  # fmt: skip
+    assert told["value"] == pytest.approx(10 * (slots if together else 1), rel=0.1)
+
+
+@pytest.mark.parametrize("config", [TOWERS, NetworkConfig(D, F, hidden=8)], ids=["towers", "user network"])
+def test_a_few_values_are_those_of_all(config):
+    """For the product's network too, whose items are not linear in their vectors."""
+    network, rows = network_of(config, 3), batch(6)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())))
+        user, offered = network.user(rows.state), Offered(rows.items, rows.mask)
+        columns = torch.from_numpy(rows.action)
+        every = values(network, user, offered.items, offered.every, True)
+        few = values_of(network, user, offered, columns, True)
+    filled = rows.action >= 0
+    np.testing.assert_allclose(few.numpy()[filled], every.gather(1, columns.clamp(min=0)).numpy()[filled], rtol=1e-4, atol=1e-5)
+
+
+def test_expected_slates_are_the_draws():
+    """The best at a temperature towards 0, anything where all is uniform, one draw exactly, and near to many draws between."""
+    rng = np.random.default_rng(1)
+    scores, mask = rng.normal(size=(5, 6)), rng.random((5, 6)) < 0.8
+    mask[:, :2] = True
+    slots = np.array([1, 2, 2, 1, 2])
+    best = np.argsort(np.argsort(-np.where(mask, scores, -np.inf), axis=1), axis=1) < slots[:, None]
+    np.testing.assert_allclose(expected_slates(scores, mask, slots, Exploration(1e-6, 0.0)), best, atol=1e-9)
+    share = np.where(mask, slots[:, None] / mask.sum(axis=1, keepdims=True), 0)
+    np.testing.assert_allclose(expected_slates(scores, mask, slots, Exploration(1.0, 1.0)), share, atol=1e-9)
+    # between, a mean field: not far from many draws
+    explore = Exploration(0.7, 0.1)
+    one = expected_slates(scores, mask, np.ones(5, np.int64), explore)
+    np.testing.assert_allclose(one, pick_probabilities(scores, mask, explore))
+    drawn = slot_marginals(scores, mask, 2, explore, rng, 4000).sum(axis=1)
+    np.testing.assert_allclose(expected_slates(scores, mask, np.full(5, 2), explore), drawn, atol=0.16)
 
 
 def test_together_the_sum_of_a_slate_learns_from_its_own_error_alone():
@@ -131,7 +207,7 @@ def test_together_the_sum_of_a_slate_learns_from_its_own_error_alone():
     action = rows.action.copy()
     action[0] = -1
     rows = replace(rows, action=action)
-    made = Dqn(DqnConfig(TOWERS, slots=2, scale=4.0, together=True, dueling=False))
+    made = Dqn(DqnConfig(TOWERS, scale=4.0, together=True, dueling=False))
     net = made._learned.network
     with torch.no_grad():
         q = net.score(net.user(rows.state), torch.from_numpy(rows.items)).numpy()
@@ -149,7 +225,7 @@ def test_together_the_sum_of_a_slate_learns_from_its_own_error_alone():
 def test_together_an_item_is_credited_with_all_that_it_does_later(together):
     """Two slots; the first number of an item is what it brings after an empty reward: told whole together, else by half."""
     rng = np.random.default_rng(0)
-    made = Dqn(DqnConfig(TowersConfig(1, 0, hidden=8), slots=2, pace=Pace(1e-2, lasts=1500), together=together, dueling=False))
+    made = Dqn(DqnConfig(TowersConfig(1, 0, hidden=8), pace=Pace(1e-2, lasts=1500), together=together, dueling=False))
     for _ in range(1500):
         items = rng.normal(size=(64, 4, 1)).astype(np.float32)
         action = np.stack([rng.permutation(4)[:2] for _ in range(64)])
@@ -186,10 +262,11 @@ def test_the_next_item_is_chosen_by_one_network_and_judged_by_the_other():
         weights(nets[0])["appeal.weight"] += 1.0
         weights(nets[1])["appeal.weight"] -= torch.arange(D) / 3
         one, two = (n.score(n.user(rows.next_state), torch.from_numpy(rows.next_items)).numpy() for n in nets)
-    best = np.where(rows.next_mask, one, -np.inf).argmax(axis=1)
-    wanted = rows.discount * two[np.arange(B), best] / K
-    got = made._targets(rows)[:, 0] - np.where(rows.action >= 0, rows.reward, 0)[:, 0]
-    np.testing.assert_allclose(got, np.where(rows.next_mask.any(axis=1), wanted, 0.0), rtol=1e-4, atol=1e-6)
+    order = np.argsort(-np.where(rows.next_mask, one, -np.inf), axis=1)
+    slots = (rows.action >= 0).sum(axis=1)
+    after = [sum(two[b, c] for c in order[b][: slots[b]] if rows.next_mask[b, c]) / max(slots[b], 1) for b in range(B)]
+    got = np.where(rows.action >= 0, made._targets(rows) - rows.reward, 0.0)
+    np.testing.assert_allclose(got, np.where(rows.action >= 0, (rows.discount * after)[:, None], 0.0), rtol=1e-4, atol=1e-5)
 
 
 def test_slateq_s_target_by_hand():
@@ -203,15 +280,29 @@ def test_slateq_s_target_by_hand():
     with torch.no_grad():
         weights(made._choice.network)["appeal.weight"][0, 1] = 1.0  # and is taken by its second
     rows = batch(3)
-    weight, worth = np.exp(np.clip(rows.next_items[..., 1], -6, 6)), 2.0 * rows.next_items[..., 0].astype(float)
+    rows = replace(rows, response=rows.response & (np.arange(B) > 0)[:, None])
+    weight, worth = np.exp(6 * np.tanh(rows.next_items[..., 1] / 6)), 2.0 * rows.next_items[..., 0].astype(float)
     after = [by_force(weight[b], worth[b], 0.4, rows.next_mask[b], 2) if rows.next_mask[b].any() else 0.4 for b in range(B)]
-    taken = np.array([next((k for k in range(K) if rows.response[b, k] and rows.action[b, k] >= 0), -1) for b in range(B)])
-    reward = np.array([rows.reward[b, k] if k >= 0 else 0.0 for b, k in enumerate(taken)])
-    np.testing.assert_allclose(made._target(rows, taken), reward + rows.discount * 5 * np.array(after), rtol=1e-4, atol=1e-5)
-    told = made._told(rows, taken).detach().numpy()
-    for b, k in enumerate(taken):
-        item = 2.0 * rows.items[b, rows.action[b, k], 0] if k >= 0 else 0.4
-        assert told[b] == pytest.approx(item, rel=1e-4, abs=1e-5)
+    taken = [[k for k in range(K) if rows.response[b, k] and rows.action[b, k] >= 0] for b in range(B)]
+    assert {len(some) for some in taken} == {0, 1, 2}, "none, one and several"
+    reward = np.where(rows.action >= 0, rows.reward, 0).sum(axis=1)
+    np.testing.assert_allclose(made._target(rows), reward + rows.discount * 5 * np.array(after), rtol=1e-4, atol=1e-5)
+    told = made._told(rows, _taken(rows.response, rows.action)).detach().numpy()
+    for b, some in enumerate(taken):
+        wanted = np.mean([2.0 * rows.items[b, rows.action[b, k], 0] for k in some]) if some else 0.4
+        assert told[b] == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+
+
+def test_a_choice_that_was_sure_can_be_unlearned():
+    """Everything is thought to be taken, e^8 times as likely as not, and nothing ever is."""
+    made = SlateQ(SlateQConfig(TOWERS, slots=2, pace=Pace(2e-2)))
+    flat(made._choice.network, 0.0)
+    with torch.no_grad():
+        weights(made._choice.network)["appeal.bias"] += 8.0
+    for seed in range(300):
+        rows = batch(seed, 32, C, 2, whole=True)
+        last = made.update(replace(rows, response=rows.response & False))["choice_loss"]
+    assert last < 0.3, "it began at 6.4"
 
 
 def test_the_choice_is_learned_from_what_is_taken():
@@ -251,7 +342,6 @@ def test_a_config_names_its_network():
     with pytest.raises(ConfigError, match="TowersConfig"):
         TowersConfig(D, layers=0)
     for make in (
-        lambda: DqnConfig(TOWERS, slots=0),
         lambda: DqnConfig(TOWERS, scale=0.0),
         lambda: DqnConfig(TOWERS, conservative=-1.0),
         lambda: SlateQConfig(TOWERS, slots=0),
@@ -260,6 +350,21 @@ def test_a_config_names_its_network():
     ):
         with pytest.raises(ConfigError, match=r"DqnConfig|SlateQConfig"):
             make()
+
+
+def test_dropout_is_the_same_for_the_same_seed_and_drops_no_target():
+    made = [Dqn(DqnConfig(TowersConfig(D, F, hidden=16, dropout=0.5), seed=2)) for _ in range(2)]
+    for number, one in enumerate(made):
+        torch.manual_seed(number)
+        before = one._targets(batch(0))
+        np.testing.assert_array_equal(before, one._targets(batch(0)))
+        for seed in range(4):
+            one.update(batch(seed))
+    assert made[0].policy.version == made[1].policy.version
+    plain = Dqn(DqnConfig(TowersConfig(D, F, hidden=16), seed=2))
+    for seed in range(4):
+        plain.update(batch(seed))
+    assert plain.policy.version != made[0].policy.version
 
 
 # The replay.
@@ -362,6 +467,29 @@ def test_a_replay_without_outcomes_says_so():
             Replay(wrong[0], wrong[1], env.vectors, wrong[2])
 
 
+class Daily(LongTermSatisfaction):
+    """Everybody is offered the same, other items each day, the last place being empty."""
+
+    def offered(self):
+        first = int(self.clicks.max()) % 7
+        return np.broadcast_to(np.array([first, first + 7, first + 14, -1]), (self.users, 4))
+
+
+def test_what_all_are_offered_may_change_from_day_to_day():
+    env = Environment(Daily(LongTermSatisfactionConfig(6, 4, 30, clicks=6)), 2)
+    replay = Replay(50, 6, env.vectors, 0.9)
+    seen, rng, log = env.reset(0), np.random.default_rng(0), []
+    for _ in range(20):
+        slates, odds = draw(Noise(rng), seen, 2, Exploration(), rng)
+        log.append(seen.items[0].copy())
+        replay.add(seen, slates, odds, env.step(slates))
+        seen = env.observe()
+    rows = replay.draw(300, rng)
+    told = {one.tobytes() for one in log}
+    assert len(told) > 3 and {row[:3].tobytes() for row in rows.items} == {one[:3].tobytes() for one in log[:-1]}
+    assert not rows.items[:, 3].any() and not rows.mask[:, 3].any() and rows.mask[:, :3].all()
+
+
 # Learning in a world.
 
 
@@ -387,7 +515,21 @@ def test_training_is_repeatable_and_beats_what_is_liked_now():
     assert versions[0] == versions[1]
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"every": 0}, {"explore": (1.2, 0.0)}, {"settled": 0.0}])
+def test_a_policy_is_tried_on_others_than_it_learned_from():
+    env = Environment(InterestEvolution(InterestEvolutionConfig(20, 5, 200)), 2)
+    first = env.reset(0).state.context[:, :20].copy()
+    trial(env, RankPolicy(0.0), 20, 0, days=1)
+    assert not (env.world.context() == first).all(axis=1).any()
+
+
+def test_who_needs_a_logged_future_is_told_that_there_is_none():
+    env = Environment(InterestEvolution(InterestEvolutionConfig(8, 5, 200)), 2)
+    learns = Reinforce(ReinforceConfig(TowersConfig(env.width, env.context, hidden=8)))
+    with pytest.raises(ConfigError, match="Reinforce learns from logged futures"):
+        train(env, learns, Training(100, warm=10), 0)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 3_000}, {"steps": 0}, {"every": 0}, {"explore": (1.2, 0.0)}, {"settled": 0.0}])
 def test_trainings_that_cannot_be_are_refused(wrong):
     with pytest.raises(ConfigError, match="Training"):
         Training(**wrong)

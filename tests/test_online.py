@@ -184,5 +184,26 @@ def test_values_are_learned_from_the_log_published_served_and_learned_on(folder,
         live = ws.load()
         assert live is not None and live.recommender.policy.version == report.policy
         follower = Follower(ws)
+        made = follower._learner_of(live).algorithm
+        held = made.state_dict()
+        assert live.learned_by == algorithm and held.keys() == live.algorithm.keys()
+        for name, value in live.algorithm.items():
+            np.testing.assert_array_equal(np.ravel(held[name]), np.ravel(value), err_msg=name)
+        assert made.policy.version == report.policy and any(held[n][0] > 0 for n in held if n.endswith("updates"))
         follower.turn()
-        assert learner(follower).algorithm.policy.version != report.policy, "it goes on"
+        assert learner(follower).algorithm.policy.version == report.policy, "nothing new was decided: it stands where it was"
+
+
+@pytest.mark.parametrize("other", ["sarsa", "reinforce"])
+def test_another_algorithm_begins_at_the_live_policy(folder, other):
+    """Though its arrays have the same names: what one learned is no state of another."""
+    with workspace(settings(folder, **{"policy.algorithm": "dqn"})) as ws:
+        train(ws, force=True)
+    with workspace(settings(folder, **{"policy.algorithm": other})) as ws:
+        live = ws.load()
+        assert live is not None
+        made = Follower(ws)._learner_of(live).algorithm
+        held = made.state_dict()
+        for name, value in live.recommender.policy.state_dict().items():
+            np.testing.assert_array_equal(held[f"network.{name}"], value, err_msg=name)
+        assert not any(name.startswith("optimizer.") for name in held)

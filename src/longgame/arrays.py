@@ -223,6 +223,10 @@ class Batch:
             ("next_items", self.next_items, "B C D"),
             ("next_mask", self.next_mask, "B C"),
         )
+        if isinstance(self.between, np.ndarray):
+            check(sizes, ("between", self.between, "B"))
+        if not np.isfinite(self.between).all():
+            raise ShapeError("Batch.between: must be finite")
         if not ((self.propensity > 0) & (self.propensity <= 1)).all():
             raise ShapeError("Batch.propensity: every value must lie in (0, 1]")
         if self.action.size and not -1 <= self.action.min() <= self.action.max() < sizes["C"]:

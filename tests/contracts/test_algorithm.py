@@ -43,7 +43,7 @@ FAST = Pace(2e-2, follow=0.5)
 
 
 def dqn(**more: object) -> Dqn:
-    return Dqn(DqnConfig(**{"network": TOWERS, "slots": K, "pace": FAST, **more}))  # type: ignore[arg-type]
+    return Dqn(DqnConfig(**{"network": TOWERS, "pace": FAST, **more}))  # type: ignore[arg-type]
 
 
 def slateq(**more: object) -> SlateQ:

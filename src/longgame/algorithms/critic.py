@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,16 +60,31 @@ class Learned:
     """
 
     def __init__(self, config: AnyNetworkConfig, pace: Pace, seed: int, start: Arrays | None = None) -> None:
-        self.config, self.pace, self.updates = config, pace, 0
+        self.config, self.pace, self.seed, self.updates = config, pace, seed, 0
         self.network, self.target = network_of(config, seed), network_of(config, seed)
         if start is not None:
             from_arrays(self.network, start)
             from_arrays(self.target, start)
-        self.target.requires_grad_(False)
+        self.network.eval()
+        self.target.requires_grad_(False).eval()
         self._weights: list[Tensor] = list(self.network.parameters())
         self._slow: list[Tensor] = list(self.target.parameters())
         # fused: one pass a parameter, and one order of additions, so that resuming equals never stopping to the last bit
         self._optimizer = torch.optim.AdamW(self._weights, pace.rate, weight_decay=pace.decay, fused=True)
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Within it the network drops what its config says, the same for the same seed and update; the copy never does."""
+        if not self.config.dropout:
+            yield
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed * 1_000_003 + self.updates)
+            self.network.train()
+            try:
+                yield
+            finally:
+                self.network.eval()
 
     def step(self, loss: Tensor, limit: float = 10.0) -> float:
         """Down the gradient of ``loss``, whose length is at most ``limit``. What the loss was."""

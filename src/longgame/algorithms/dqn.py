@@ -19,6 +19,8 @@ slot learns
 
     Q(s, a_k) <- r_k + gamma / K * sum of the K best Q(s', .)
 
+K being the slots that were filled: the next slate is reckoned as long as this one.
+
 What an item does to the future is then seen in a K-th part: the other parts go to what stood beside it. *together*, the sum
 learns as one (their eq. 1 in their loss), and each item is credited with all that it does, at the price of more noise:
 
@@ -39,12 +41,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_of
+from longgame.algorithms.towers import Towers
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
 from longgame.networks import from_arrays, tensor, tensor_items, to_arrays
 from longgame.slate import Exploration, pick_probabilities
-from longgame.types import F32, F64, Bool
+from longgame.types import F32, F64, I64, Bool
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,6 @@ class DqnConfig:
     """How Q-learning learns."""
 
     network: AnyNetworkConfig
-    slots: int = 1
-    """K, of the slates that it will fill."""
     pace: Pace = field(default_factory=Pace)
     double: bool = True
     """Whether the network chooses the next items and its slow copy judges them."""
@@ -70,8 +71,8 @@ class DqnConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.slots < 1 or not self.scale > 0 or self.conservative < 0:
-            raise ConfigError(f"DqnConfig: slots must be 1 or more, scale above 0, conservative not below 0, got {self}")
+        if not self.scale > 0 or self.conservative < 0:
+            raise ConfigError(f"DqnConfig: scale must be above 0 and conservative not below 0, got {self}")
 
 
 def values(network: AnyNetwork, user: Tensor, items: Tensor, mask: Tensor, dueling: bool) -> Tensor:
@@ -83,16 +84,15 @@ def values(network: AnyNetwork, user: Tensor, items: Tensor, mask: Tensor, dueli
     return network.value(user)[:, None] + adds - mean
 
 
-def values_of(network: AnyNetwork, user: Tensor, chosen: Tensor, mean: Tensor | None) -> Tensor:
-    """:func:`values` of a few items (B, K, D) -> (B, K), without the others being scored.
-
-    ``mean`` (B, D) is that of the items that are offered, None without dueling. What an item adds is linear in its vector, so
-    the mean over items is what their mean vector adds.
-    """
-    if mean is None:
+def values_of(network: AnyNetwork, user: Tensor, offered: Offered, columns: Tensor, dueling: bool) -> Tensor:
+    """:func:`values` of a few items, columns (B, K), -1 in an empty slot -> (B, K), the others scored only where it must be."""
+    chosen = offered.take(columns)
+    if not dueling:
         return network.score(user, chosen)
-    adds = network.score(user, torch.cat([chosen, mean[:, None]], dim=1))
-    return network.value(user)[:, None] + adds[:, :-1] - adds[:, -1:]
+    if isinstance(network, Towers):  # what an item adds is linear in its vector: the mean over items is that of their mean
+        adds = network.score(user, torch.cat([chosen, offered.mean()[:, None]], dim=1))
+        return network.value(user)[:, None] + adds[:, :-1] - adds[:, -1:]
+    return values(network, user, offered.items, offered.every, True).gather(1, columns.clamp(min=0))
 
 
 def conservative(q: Tensor, mask: Tensor | None, action: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ def conservative(q: Tensor, mask: Tensor | None, action: Tensor) -> Tensor:
     return torch.where(filled, gap, 0.0).sum() / filled.sum().clamp(min=1)
 
 
-class _Offered:
+class Offered:
     """What is offered to B users, as tensors."""
 
     def __init__(self, items: F32, mask: Bool) -> None:
@@ -175,13 +175,14 @@ class Dqn:
     def update(self, batch: Batch) -> Mapping[str, float]:
         config, network = self.config, self._learned.network
         target = torch.from_numpy((self._targets(batch) / config.scale).astype(np.float32))
-        action, offered, user = torch.from_numpy(batch.action), _Offered(batch.items, batch.mask), network.user(batch.state)
-        if config.conservative:
-            q = values(network, user, offered.items, offered.every, config.dueling)
-            told, held = q.gather(1, action.clamp(min=0)), conservative(q, offered.some, action)
-        else:
-            told = values_of(network, user, offered.take(action), offered.mean() if config.dueling else None)
-            held = torch.zeros(())
+        action, offered = torch.from_numpy(batch.action), Offered(batch.items, batch.mask)
+        with self._learned.learning():
+            user = network.user(batch.state)
+            if config.conservative:
+                q = values(network, user, offered.items, offered.every, config.dueling)
+                told, held = q.gather(1, action.clamp(min=0)), conservative(q, offered.some, action)
+            else:
+                told, held = values_of(network, user, offered, action, config.dueling), torch.zeros(())
         filled = action >= 0
         if config.together:  # one row of errors, as if the slate were one item
             told, target = (told * filled).sum(dim=1, keepdim=True), target.sum(dim=1, keepdim=True)
@@ -193,49 +194,68 @@ class Dqn:
 
     @torch.no_grad()
     def _targets(self, batch: Batch) -> F64:
-        """(B, K) reward of each slot and its share of what comes after."""
-        config = self.config
-        after = self._expected(batch) if config.sarsa is not None else self._best(batch)
-        ahead = (batch.between + batch.discount * after * config.scale) / batch.action.shape[1]
-        out: F64 = np.where(batch.action >= 0, batch.reward, 0.0) + np.broadcast_to(ahead, (len(batch),))[:, None]
-        return out
+        """(B, K) reward of each slot and its share of what comes after; 0 in an empty slot.
 
-    def _best(self, batch: Batch) -> F64:
-        """(B,) what the best next slate is worth: the sum over its items, of as many as are offered; 0 where none is."""
+        The next slate is reckoned as long as the row's own, so that no value grows by the length of slates alone.
+        """
+        filled = batch.action >= 0
+        slots = filled.sum(axis=1)
+        after = self._expected(batch, slots) if self.config.sarsa is not None else self._best(batch, slots)
+        ahead = (batch.between + batch.discount * after * self.config.scale) / np.maximum(slots, 1)
+        return np.where(filled, batch.reward + ahead[:, None], 0.0)
+
+    def _best(self, batch: Batch, slots: I64) -> F64:
+        """(B,) what the best next slate of (B,) ``slots`` is worth: the sum over its items, of as many as are offered."""
         config, slow = self.config, self._learned.target
         chooser = self._learned.network if config.double else slow
-        offered = _Offered(batch.next_items, batch.next_mask)
+        offered = Offered(batch.next_items, batch.next_mask)
         user = chooser.user(batch.next_state)
         adds = chooser.score(user, offered.items)  # what dueling puts beside it is the same for all items of a row
         if offered.some is not None:
             adds = adds.masked_fill(~offered.some, -torch.inf)
-        take = min(config.slots, adds.shape[1])
+        take = max(1, min(int(slots.max(initial=1)), adds.shape[1]))
         if take == 1:  # numpy's is ten times as fast as torch's
             best = torch.from_numpy(adds.numpy().argmax(axis=1)[:, None])
         else:
-            best = adds.topk(take, dim=1, sorted=False).indices
+            best = adds.topk(take, dim=1).indices
         judge = slow.user(batch.next_state) if config.double else user
-        worth = values_of(slow, judge, offered.take(best), offered.mean() if config.dueling else None)
+        worth = values_of(slow, judge, offered, best, config.dueling).double().numpy()
+        counts = np.arange(take) < slots[:, None]
         if offered.some is not None:
-            worth = torch.where(offered.some.gather(1, best), worth, 0.0)
-        out: F64 = worth.sum(dim=1).double().numpy()
+            counts &= offered.some.gather(1, best).numpy()
+        out: F64 = np.where(counts, worth, 0.0).sum(axis=1)
         return out
 
-    def _expected(self, batch: Batch) -> F64:
-        """(B,) what the next slate is worth that the policy would draw, exploration included."""
-        config, offered = self.config, _Offered(batch.next_items, batch.next_mask)
+    def _expected(self, batch: Batch, slots: I64) -> F64:
+        """(B,) what the next slate of (B,) ``slots`` is worth that the policy would draw, exploration included."""
+        config, offered = self.config, Offered(batch.next_items, batch.next_mask)
         judged, choosing = (
             values(net, net.user(batch.next_state), offered.items, offered.every, config.dueling).double().numpy()
             for net in (self._learned.target, self._learned.network if config.double else self._learned.target)
         )
         assert config.sarsa is not None
-        chance = pick_probabilities(choosing, batch.next_mask, config.sarsa)
-        slots = np.minimum(config.slots, batch.next_mask.sum(axis=1))
-        drawn: F64 = (chance * np.where(batch.next_mask, judged, 0.0)).sum(axis=1) * slots
-        return drawn
+        shown = expected_slates(choosing, batch.next_mask, slots, config.sarsa)
+        out: F64 = (shown * np.where(batch.next_mask, judged, 0.0)).sum(axis=1)
+        return out
 
     def state_dict(self) -> Arrays:
         return self._learned.state_dict("")
 
     def load_state_dict(self, state: Arrays) -> None:
         self._learned.load_state_dict(state, "")
+
+
+def expected_slates(scores: F64, mask: Bool, slots: I64, explore: Exploration) -> F64:
+    """(B, C) the chance that each candidate is in a slate of (B,) ``slots`` that is drawn without replacement.
+
+    Exact for one slot, at a temperature towards 0 and for uniform draws. Between, a slot is drawn as if what is gone were gone
+    in its share (a mean field): no sampling, so that a target is no noise.
+    """
+    shown = np.zeros(scores.shape)
+    for slot in range(int(slots.max(initial=0))):
+        free = np.clip(1.0 - shown, 0.0, 1.0)
+        open_ = mask & (free > 1e-9)
+        left = np.where(open_, scores + explore.temperature * np.log(np.maximum(free, 1e-300)), 0.0)
+        chance = pick_probabilities(left, open_, explore)
+        shown += np.where((slot < slots)[:, None], np.minimum(chance, free), 0.0)
+    return shown

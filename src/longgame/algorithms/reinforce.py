@@ -106,6 +106,9 @@ class NetworkPolicy:
 class Reinforce:
     """The learner. ``start`` are the arrays of a supervised checkpoint of the same network."""
 
+    needs_future = True
+    """It learns from what the log tells of the future (``Batch.future``), which a replay of steps does not."""
+
     def __init__(self, config: ReinforceConfig, start: Arrays | None = None) -> None:
         self.config = config
         self._network = network_of(config.network, config.seed)

@@ -16,6 +16,8 @@ Deviations, each because it moves the score:
 - The best slate is found outright (``slates``, way *lp*); *greedy* and *top* are theirs too.
 - The next slate is chosen by the network and judged by the slow copy (van Hasselt et al., AAAI 2016), so that W is no maximum
   over noise.
+- Several responses to a slate, which their user cannot give, share what is learned of it: the mean of their values stands for
+  the slate's whole reward and what comes after.
 - n-step returns where the batch has them (``Batch.between``), uncorrected for exploration.
 """
 
@@ -112,37 +114,39 @@ class SlateQ:
 
     def update(self, batch: Batch) -> Mapping[str, float]:
         taken = _taken(batch.response, batch.action)
-        choice = self._choice.step(self._choice_loss(batch, taken))
-        target = torch.from_numpy((self._target(batch, taken) / self.config.scale).astype(np.float32))
-        told = self._told(batch, taken)
+        with self._choice.learning():
+            loss = self._choice_loss(batch, taken)
+        choice = self._choice.step(loss)
+        target = torch.from_numpy((self._target(batch) / self.config.scale).astype(np.float32))
+        with self._values.learning():
+            told = self._told(batch, taken)
         self.errors: F64 = (target - told).detach().double().numpy()  # (B,), for a replay by priority
         values = self._values.step(functional.smooth_l1_loss(told, target))
         return {"choice_loss": choice, "value_loss": values, "value": float(told.detach().mean()) * self.config.scale}
 
-    def _choice_loss(self, batch: Batch, taken: I64) -> Tensor:
+    def _choice_loss(self, batch: Batch, taken: F32) -> Tensor:
         """The conditional logit's: minus the log-chance of what was taken."""
         network = self._choice.network
         logit = network.score(network.user(batch.state), tensor_items(batch.items))
         columns = torch.from_numpy(np.maximum(batch.action, 0))
-        shown = logit.gather(1, columns).clamp(-_SURE, _SURE).masked_fill(torch.from_numpy(batch.action < 0), -1e9)
+        shown = _bounded(logit.gather(1, columns)).masked_fill(torch.from_numpy(batch.action < 0), -1e9)
         every = torch.cat([shown, torch.zeros(len(shown), 1)], dim=1)
-        return functional.cross_entropy(every, torch.from_numpy(np.where(taken < 0, shown.shape[1], taken)))
+        nothing = 1.0 - taken.sum(axis=1, keepdims=True)
+        return functional.cross_entropy(every, torch.from_numpy(np.concatenate([taken, nothing], axis=1)))
 
-    def _told(self, batch: Batch, taken: I64) -> Tensor:
+    def _told(self, batch: Batch, taken: F32) -> Tensor:
         """(B,) what the network says of what was taken, or of nothing."""
         network = self._values.network
         user = network.user(batch.state)
-        rows = np.arange(len(taken))
-        column = batch.action[rows, np.maximum(taken, 0)]
-        item = torch.from_numpy(batch.items[rows, np.maximum(column, 0)])
-        of_item = network.score(user, item[:, None, :])[:, 0]
-        return torch.where(torch.from_numpy(taken >= 0), of_item, network.value(user))
+        rows = np.arange(len(taken))[:, None]
+        items = torch.from_numpy(batch.items[rows, np.maximum(batch.action, 0)])
+        of_items = (network.score(user, items) * torch.from_numpy(taken)).sum(dim=1)
+        return torch.where(torch.from_numpy(taken.any(axis=1)), of_items, network.value(user))
 
     @torch.no_grad()
-    def _target(self, batch: Batch, taken: I64) -> F64:
-        """(B,) reward and what comes after it."""
-        rows = np.arange(len(taken))
-        reward = np.where(taken >= 0, batch.reward[rows, np.maximum(taken, 0)], 0.0)
+    def _target(self, batch: Batch) -> F64:
+        """(B,) the slate's reward and what comes after it."""
+        reward = np.where(batch.action >= 0, batch.reward, 0.0).sum(axis=1)
         after = self._after(batch.next_state, batch.next_items, batch.next_mask) * self.config.scale
         out: F64 = reward + batch.between + batch.discount * after
         return out
@@ -174,11 +178,17 @@ class SlateQ:
 
 def _weights(logit: Tensor) -> F64:
     """(B, C) v beside v_0 = 1."""
-    out: F64 = logit.detach().double().clamp(-_SURE, _SURE).exp().numpy()
+    out: F64 = _bounded(logit.detach().double()).exp().numpy()
     return out
 
 
-def _taken(response: Bool, action: I64) -> I64:
-    """(B,) the slot that was taken, -1 for none; of several the first."""
+def _bounded(logit: Tensor) -> Tensor:
+    """Within ``_SURE`` of 0, and never without a gradient that leads back."""
+    return _SURE * torch.tanh(logit / _SURE)
+
+
+def _taken(response: Bool, action: I64) -> F32:
+    """(B, K) how far each slot is what was taken: 1, a part where there are several, and all 0 where nothing was."""
     some = response & (action >= 0)
-    return np.where(some.any(axis=1), some.argmax(axis=1), -1).astype(np.int64)
+    out: F32 = (some / np.maximum(some.sum(axis=1, keepdims=True), 1)).astype(np.float32)
+    return out

@@ -97,7 +97,9 @@ def simulate(
     ] = None,
     users: Annotated[int, typer.Option(min=1, help="Users of the world; with --algorithm, users it is tried on.")] = 500,
     items: Annotated[int, typer.Option(min=1, help="Items that are offered.")] = 150,
-    days: Annotated[int, typer.Option(min=1, help="Days to simulate.")] = 30,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days to simulate; 30, or where sessions have an end until all have left.")
+    ] = None,
     k: Annotated[int, typer.Option(min=1, help="Slots of a slate.")] = 4,
     steps: Annotated[int, typer.Option(min=1, help="With --algorithm: decisions that are learned from.")] = 60_000,
     seeds: Annotated[int, typer.Option(min=1, help="With --algorithm: runs, each with users of its own.")] = 1,
@@ -120,6 +122,10 @@ def simulate(
     from longgame.wiring.workspace import workspace
 
     if algorithm is not None or world != "shop":
+        from longgame.wiring.worlds import WORLDS
+
+        if world not in WORLDS:
+            raise ConfigError(f"simulate: --world must be one of {', '.join(WORLDS)}, got {world!r}")
         if algorithm is None or log or looks:
             why = (
                 "--log and --looks go with the simple policy of the shop"
@@ -134,12 +140,12 @@ def simulate(
     with workspace(settings_of(ctx)) as ws:
         if log:
             _only_simulated(ws)
-        told = run(ws, users, items, days, k, seed, log, looks, draw)
+        told = run(ws, users, items, days or 30, k, seed, log, looks, draw)
     if json:
         say_json(told)
         return
     say(
-        f"{told['decisions']:,} decisions of {users:,} customers over {days} days: "
+        f"{told['decisions']:,} decisions of {users:,} customers over {days or 30} days: "
         f"{told['purchases']:.2f} purchases and {told['visits']:.2f} visits a customer"
     )
     if log:
@@ -149,7 +155,7 @@ def simulate(
 
 
 def _learn_in(
-    world: str, algorithm: str, users: int, items: int, k: int, days: int, steps: int, seeds: int, seed: int, json: bool
+    world: str, algorithm: str, users: int, items: int, k: int, days: int | None, steps: int, seeds: int, seed: int, json: bool
 ) -> None:
     from longgame.wiring.workspace import one_thread
     from longgame.wiring.worlds import study

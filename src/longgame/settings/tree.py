@@ -212,7 +212,7 @@ class PolicySection(Section):
     """reinforce is a network trained on returns; linear-thompson a Bayesian linear bandit, myopic; dqn, sarsa, cql and slateq
     learn what showing an item is worth in the long run (docs/algorithms.md says when which)."""
     slots: Count = 5
-    """Items of the slates that dqn, sarsa, cql and slateq learn to fill: as many as the log's slates have."""
+    """Items of the slates that slateq learns to fill: as many as the log's slates have."""
     conservative: Annotated[float, Field(ge=0)] = 1.0
     """Of cql: how far the values of what the log lacks are held down."""
     temperature: Annotated[float, Field(gt=0)] = 1.0

@@ -92,9 +92,9 @@ class Environment:
         """C"""
         return int(self.world.offered().shape[1])
 
-    def reset(self, seed: int) -> Observation:
-        """A new population; the same for the same seed."""
-        self.world.reset(derive(seed, "environment"))
+    def reset(self, seed: int, *keys: str) -> Observation:
+        """A new population; the same for the same seed and ``keys``."""
+        self.world.reset(derive(seed, "environment", *keys))
         self._forget(np.ones(self.users, np.bool_))
         return self.observe()
 
@@ -120,7 +120,7 @@ class Environment:
         Raises ShapeError for another shape and for columns that are not offered or repeated.
         """
         offered, here = self.world.offered(), self.world.here().copy()
-        shown = self._shown(slates, offered)
+        shown = self._shown(slates, offered, here)
         outcome = self.world.step(shown)
         reward = np.zeros(shown.shape, np.float32)
         response = np.zeros(shown.shape, np.bool_)
@@ -137,11 +137,13 @@ class Environment:
         self._forget(who)
         self.world.renew(who)
 
-    def _shown(self, slates: I64, offered: I64) -> I64:
+    def _shown(self, slates: I64, offered: I64, here: Bool) -> I64:
         if slates.shape != (self.users, self.slots):
             raise ShapeError(f"Environment.step: slates must have shape {(self.users, self.slots)}, got {slates.shape}")
-        if slates.size and not -1 <= slates.min() <= slates.max() < offered.shape[1]:
-            raise ShapeError(f"Environment.step: slates hold columns of {offered.shape[1]} or -1, got {slates.max()}")
+        slates = np.where(here[:, None], slates, -1)
+        wrong = (slates < -1) | (slates >= offered.shape[1])
+        if wrong.any():
+            raise ShapeError(f"Environment.step: slates hold columns of {offered.shape[1]} or -1, got {slates[wrong][0]}")
         for slot in range(1, self.slots):
             if ((slates[:, :slot] == slates[:, slot, None]) & (slates[:, slot, None] >= 0)).any():
                 raise ShapeError("Environment.step: a slate holds the same column twice")

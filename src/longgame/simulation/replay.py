@@ -1,4 +1,7 @@
-"""What happened in an environment, kept as columns, and batches of it: any algorithm's food.
+"""What happened in an environment, kept as columns, and batches of it.
+
+Its batches tell n-step returns and the state after them, and not the whole of the future (``Batch.future`` is 0): for
+algorithms that learn from their own estimate of what comes next, or look no further than the slate.
 
 Steps are kept once, in their order, with the row of the user's next decision beside each; vectors are looked up when a batch is
 made. So a hundred thousand slates of fifty candidates take 40 MB, and the n-step return of any of them is a walk.
@@ -80,8 +83,9 @@ class Replay:
 
     def draw(self, size: int, rng: np.random.Generator) -> Batch:
         """``size`` decisions, with repetition. Raises ConfigError where there is none yet."""
-        if not self._days or not (ready := self._ready().ravel()).any():
+        if not self.ready:
             raise ConfigError("Replay.draw: no decision has an outcome yet; add more steps")
+        ready = self._ready().ravel()
         if self._priority:
             total = np.cumsum(np.where(ready, self._odds.ravel()[: len(ready)] ** self._priority, 0.0))
             chosen = np.searchsorted(total, rng.random(size) * total[-1], side="right")
@@ -94,6 +98,11 @@ class Replay:
     def learned(self, errors: F64) -> None:
         """The errors (B,) of the batch that was drawn last: what it will be drawn by."""
         self._odds.ravel()[self._drawn] = np.abs(errors) + 1e-3
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to draw."""
+        return self._days > 0 and bool(self._ready().any())
 
     def _ready(self) -> Bool:
         """(days kept, B) whose next decision, or end, is known and kept."""
@@ -154,9 +163,12 @@ class Replay:
     def _offered(self, place: I64, row: I64) -> tuple[F32, Bool]:
         offered = self._columns["offered"]
         if offered.shape[1] < self._users:  # all were offered the same
-            shared = self._vectors[np.asarray(offered[0, 0], np.int64)]
-            mask = np.broadcast_to(offered[0, 0] >= 0, (len(place), offered.shape[2]))
-            return np.broadcast_to(shared, (len(place), *shared.shape)), mask
+            days = offered[place, 0]
+            if (days == days[0]).all():  # and on every day
+                first = np.asarray(days[0], np.int64)
+                shared = np.where(first[:, None] >= 0, self._vectors[first], np.float32(0.0))
+                return np.broadcast_to(shared, (len(place), *shared.shape)), np.broadcast_to(first >= 0, days.shape)
+            row = np.zeros_like(row)
         positions = offered[place, row].astype(np.int64)
         mask = positions >= 0
         items = self._vectors[positions]

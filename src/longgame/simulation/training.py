@@ -60,12 +60,19 @@ class Training:
     def __post_init__(self) -> None:
         if min(self.steps, self.batch, self.every, self.warm, self.ahead, self.capacity) < 1:
             raise ConfigError(f"Training: steps, batch, every, warm, ahead and capacity must be 1 or more, got {self}")
+        if self.warm >= self.steps:
+            raise ConfigError(f"Training.warm: must be below steps, else nothing is learned, got {self.warm} of {self.steps}")
         if not 0 < self.settled <= 1 or not all(0 <= share <= 1 for share in self.explore):
             raise ConfigError(f"Training: settled must lie in (0, 1] and explore hold two shares, got {self}")
 
 
 def train(world: Environment, algorithm: Algorithm, training: Training, seed: int, watch: Watch | None = None) -> None:
     """``algorithm`` learns while a population lives with it. The same arguments give the same policy, to the last bit."""
+    if getattr(algorithm, "needs_future", False):
+        raise ConfigError(
+            f"train: {type(algorithm).__name__} learns from logged futures, which a life in a world does not tell; take SlateQ "
+            "or Dqn, or let it learn from a log (simulation.rollout, longgame train)"
+        )
     rng = derive(seed, "training")
     seen = world.reset(seed)
     held = max(training.capacity // world.users, 2)
@@ -78,7 +85,7 @@ def train(world: Environment, algorithm: Algorithm, training: Training, seed: in
         replay.add(seen, slates, odds, step)
         made += int(seen.here.sum())
         seen = world.observe()
-        if made >= training.warm:
+        if made >= training.warm and replay.ready:
             owed += seen.here.sum() / training.every
             for _ in range(int(owed)):
                 metrics = dict(algorithm.update(replay.draw(training.batch, rng)))
@@ -106,7 +113,7 @@ def trial(world: Environment, policy: Policy, users: int, seed: int, explore: Ex
     rng = derive(seed, "trial")
     out: list[F64] = []
     for run in range(-(-users // world.users)):
-        seen = world.reset(seed * 1_000 + run)
+        seen = world.reset(seed, "trial", str(run))  # others than those that were learned from
         reward, alive = np.zeros(world.users), np.ones(world.users, np.bool_)
         for _ in range(days):
             slates, _ = draw(policy, seen, world.slots, explore, rng)

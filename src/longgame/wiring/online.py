@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
-from longgame.errors import LonggameError
+from longgame.artefacts import Arrays
+from longgame.errors import ArtefactError, LonggameError
 from longgame.learning.gate import Verdict
 from longgame.learning.learner import Learner
 from longgame.learning.publish import Snapshot
-from longgame.protocols import Policy
+from longgame.networks import NetworkConfig
+from longgame.protocols import Algorithm, Policy
 from longgame.slate import Exploration
 from longgame.wiring.parts import features_part, load_policy, policy_network
 from longgame.wiring.training import Say, make_algorithm, replay
@@ -71,10 +73,8 @@ class Follower:
         """A learner that goes on from what learned the live policy, or from the policy, or from the supervised network."""
         made = live.recommender
         config, supervised = policy_network(live.reader, made.context, made.profiles)
-        start = made.policy.state_dict() if made.policy.about()["kind"] == "network" else supervised
-        algorithm = make_algorithm(self.ws.settings, config, start)
-        if live.algorithm and live.algorithm.keys() == algorithm.state_dict().keys():
-            algorithm.load_state_dict(live.algorithm)
+        start = made.policy.state_dict() if made.policy.about()["kind"] in ("network", "value") else supervised
+        algorithm = self._continued(live, config, start) or make_algorithm(self.ws.settings, config, start)
         earlier = {
             s.policy: (replace(replay(made), explore=Exploration(**s.recommender["explore"])), s.parts["policy"])
             for s in self.ws.registry.history()
@@ -92,6 +92,18 @@ class Follower:
             {version: (how, load_policy(*self.ws.registry.get(part))) for version, (how, part) in earlier.items()},
             self.ws.said(),
         )
+
+    def _continued(self, live: Loaded, config: NetworkConfig, start: Arrays) -> Algorithm | None:
+        """What learned the live policy, as it was; None where another learned it, or it was learned on since."""
+        if not live.algorithm or live.learned_by != self.ws.settings.policy.algorithm:
+            return None
+        made = make_algorithm(self.ws.settings, config, start)
+        try:
+            made.load_state_dict(live.algorithm)
+        except (ArtefactError, KeyError) as error:
+            self.say(f"{error}; begins again from the policy")
+            return None
+        return made if made.policy.version == live.snapshot.policy else None
 
     def _publish(self, policy: Policy, verdict: Verdict) -> None:
         assert self._live is not None

@@ -166,7 +166,7 @@ def make_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) ->
     if s.algorithm != "reinforce":
         sarsa = exploration(settings) if s.algorithm == "sarsa" else None
         held = s.conservative if s.algorithm == "cql" else 0.0
-        return Dqn(DqnConfig(network, s.slots, pace, sarsa=sarsa, conservative=held, seed=s.seed), start)
+        return Dqn(DqnConfig(network, pace, sarsa=sarsa, conservative=held, seed=s.seed), start)
     config = ReinforceConfig(
         network,
         s.learning_rate,

@@ -77,6 +77,8 @@ class Loaded:
     recommender: Recommender
     algorithm: Arrays = field(default_factory=dict)
     """State of what learned the policy; empty where nothing did."""
+    learned_by: str = ""
+    """The algorithm whose state that is, as ``policy.algorithm`` names it."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ class Workspace:
         profiles = Population.load(*parts["profiles"], held, self.read()) if "profiles" in parts else None
         made = self.recommender(reader, features, sources, policy, held, profiles)
         explore = Exploration(**snapshot.recommender["explore"])
-        return Loaded(snapshot, reader, sources, replace(made, explore=explore), parts.get("algorithm", ({}, {}))[0])
+        state, about = parts.get("algorithm", ({}, {}))
+        return Loaded(snapshot, reader, sources, replace(made, explore=explore), state, about.get("kind", ""))
 
     def loggers(self, versions: Iterable[str]) -> dict[str, Loaded]:
         """The newest snapshot of each policy named that the registry still has, loaded: what made those decisions."""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 from longgame.algorithms.critic import Pace
 from longgame.algorithms.dqn import Dqn, DqnConfig
+from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.algorithms.towers import TowersConfig
-from longgame.arrays import State
 from longgame.errors import ConfigError
 from longgame.evaluation.returns import Arm, Study
 from longgame.protocols import Algorithm, Policy, World
-from longgame.rng import derive
 from longgame.simulation import Environment, Training, train, trial
 from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
@@ -24,7 +22,6 @@ from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, Lon
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
-from longgame.types import F32, Bool
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "shop": lambda users, items: Shop(ShopConfig(users, items)),
@@ -38,24 +35,10 @@ ALGORITHMS = ("slateq", "dqn", "sarsa")
 """Those that learn from what they live through."""
 _TRIED, _LIVED = 500, 64
 """Users that a policy is tried on at once, and users that an algorithm lives with."""
-
-
-class Chance:
-    """Any slate: what everything is held against."""
-
-    version = "random"
-
-    def __init__(self, seed: int) -> None:
-        self._rng = derive(seed, "chance")
-
-    def score(self, state: State, items: F32, mask: Bool) -> F32:
-        return self._rng.random(mask.shape).astype(np.float32)
-
-    def state_dict(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        return {}
-
-    def about(self) -> Mapping[str, Any]:
-        return {"kind": "random"}
+_SESSIONS = {"interest-evolution", "long-term-satisfaction"}
+"""Worlds whose users leave within hundreds of slates, and are tried until they do."""
+_SESSION, _MONTH = 2_000, 30
+"""Days of a trial, at most: in those, and in worlds that go on."""
 
 
 def named(kind: str, users: int, items: int) -> World:
@@ -66,15 +49,14 @@ def named(kind: str, users: int, items: int) -> World:
 
 
 def algorithm_for(kind: str, world: Environment, scale: float, updates: int, seed: int) -> Algorithm:
-    """An algorithm of ``ALGORITHMS`` of the size of a world. Raises ConfigError for another."""
+    """An algorithm of ``ALGORITHMS`` of the size of a world."""
     network, pace = TowersConfig(world.width, world.context, hidden=64), Pace(lasts=updates, follow=0.05)
     if kind == "slateq":
         return SlateQ(SlateQConfig(network, world.slots, pace=pace, scale=scale, seed=seed))
-    if kind not in ALGORITHMS:
-        raise ConfigError(f"simulate: --algorithm must be one of {', '.join(ALGORITHMS)}, got {kind!r}")
-    sarsa = Exploration(0.05, 0.05) if kind == "sarsa" else None
+    lived = Training()  # what is drawn there, once exploration has settled
+    sarsa = Exploration(lived.temperature, lived.explore[1]) if kind == "sarsa" else None
     together = world.slots > 1  # else an item is credited with one slot's share of what it does later
-    return Dqn(DqnConfig(network, world.slots, pace, sarsa=sarsa, scale=scale, together=together, seed=seed))
+    return Dqn(DqnConfig(network, pace, sarsa=sarsa, scale=scale, together=together, seed=seed))
 
 
 def study(
@@ -83,7 +65,7 @@ def study(
     users: int,
     items: int,
     slots: int,
-    days: int,
+    days: int | None,
     steps: int,
     seeds: int,
     say: Callable[[str], None] = lambda line: None,
@@ -91,14 +73,19 @@ def study(
 ) -> Study:
     """``algorithm`` learns from ``steps`` decisions and is tried on ``users`` others for ``days`` days, beside chance.
 
-    A seed is a population to live with, one to be tried on, and the network's first weights.
+    A seed is a population to live with, one to be tried on, and the network's first weights. Without ``days`` users are
+    followed until they leave where a session has an end, and for 30 days elsewhere. Raises ConfigError for unknown names.
     """
+    if algorithm not in ALGORITHMS:
+        raise ConfigError(f"simulate: --algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
+    days = days or (_SESSION if kind in _SESSIONS else _MONTH)
+    any_slate = Exploration(1.0, 1.0)
     chance, learned, seconds = [], [], []
     for seed in range(first, first + seeds):
         trying = Environment(named(kind, min(users, _TRIED), items), slots)
-        chance.append(float(trial(trying, Chance(seed), users, seed, days=days).mean()))
+        chance.append(float(trial(trying, RankPolicy(0.0), users, seed, any_slate, days).mean()))
         world = Environment(named(kind, _LIVED, items), slots)
-        training = Training(steps, warm=min(4_000, max(1, steps // 4)), ahead=10, capacity=60_000)
+        training = Training(steps, warm=max(1, min(4_000, steps // 4)), ahead=10, capacity=60_000)
         made = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps // training.every, seed)
         begun = time.perf_counter()
         train(world, made, training, seed, _telling(say, seed, steps))
