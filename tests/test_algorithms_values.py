@@ -9,6 +9,7 @@ import torch
 
 from longgame.algorithms.critic import Pace, network_config, network_of
 from longgame.algorithms.dqn import Dqn, DqnConfig, Offered, conservative, expected_slates, values, values_of
+from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
 from longgame.algorithms.slateq import SlateQ, SlateQConfig, _taken
@@ -520,6 +521,13 @@ def test_a_policy_is_tried_on_others_than_it_learned_from():
     first = env.reset(0).state.context[:, :20].copy()
     trial(env, RankPolicy(0.0), 20, 0, days=1)
     assert not (env.world.context() == first).all(axis=1).any()
+
+
+def test_a_learner_without_errors_has_no_priorities():
+    env = Environment(InterestEvolution(InterestEvolutionConfig(8, 5, 200)), 2)
+    learns = LinearThompson(LinearThompsonConfig(env.width, env.context, draws=9))
+    with pytest.raises(ConfigError, match="LinearThompson does not tell its errors"):
+        train(env, learns, Training(200, warm=10, batch=8, priority=0.5), 0)
 
 
 def test_who_needs_a_logged_future_is_told_that_there_is_none():

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from longgame.algorithms.critic import Pace
-from longgame.algorithms.dqn import Dqn, DqnConfig, ValuePolicy
+from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
-from longgame.algorithms.slateq import SlateQ, SlateQConfig, SlateQPolicy
+from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import Batch, State
 from longgame.artefacts import load, save
@@ -270,7 +270,7 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
 
 def share(policy: Policy, rows: Batch) -> np.ndarray:
     """(C,) how the policy divides its first slot. Values, in units of the reward, are drawn by at a low temperature."""
-    temperature = 0.05 if isinstance(policy, ValuePolicy | SlateQPolicy) else 1.0
+    temperature = 0.05 if policy.version.startswith(("dqn", "sarsa", "cql", "slateq")) else 1.0
     p: np.ndarray = pick_probabilities(scores(policy, rows), rows.mask, Exploration(temperature, 0.0)).mean(axis=0)
     return p
 

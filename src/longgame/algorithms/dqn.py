@@ -32,20 +32,20 @@ SlateQ is better where one item is taken and the others are passed over.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_of
+from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace
+from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.algorithms.towers import Towers
-from longgame.arrays import Batch, State
-from longgame.artefacts import Arrays, digest
+from longgame.arrays import Batch
+from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
-from longgame.networks import from_arrays, tensor, tensor_items, to_arrays
+from longgame.networks import tensor, tensor_items, to_arrays
 from longgame.slate import Exploration, pick_probabilities
 from longgame.types import F32, F64, I64, Bool
 
@@ -135,42 +135,21 @@ class Offered:
         return weight @ self.items if self.items.dim() == 2 else (weight[:, None] @ self.items)[:, 0]
 
 
-class ValuePolicy:
-    """Log-preferences that are values, in units of the scale: the temperature of the draw says how much a value counts."""
-
-    def __init__(self, about: Mapping[str, Any], arrays: Arrays) -> None:
-        self._about = dict(about)
-        self._network = network_of(network_config(about["network"]))
-        from_arrays(self._network, arrays)
-        self._network.eval()
-        self.version = f"{about['name']}-{digest(to_arrays(self._network))}"
-
-    @torch.inference_mode()
-    def score(self, state: State, items: F32, mask: Bool) -> F32:
-        # What dueling takes off is the same for all items of a row: it moves no draw.
-        out: F32 = self._network.score(self._network.user(state), tensor_items(items)).numpy()
-        return out
-
-    def state_dict(self) -> Arrays:
-        return to_arrays(self._network)
-
-    def about(self) -> Mapping[str, Any]:
-        return {"kind": "value", **self._about}
-
-
 class Dqn:
-    """The learner. ``start`` are the arrays of a supervised checkpoint of the same network."""
+    """The learner. ``start`` are the arrays of a supervised checkpoint of the same network.
 
-    name = "dqn"
+    Its policy's log-preferences are values, in units of the scale: the temperature of the draw says how much a value counts.
+    What dueling takes off is the same for all items of a row and moves no draw, so it is left out.
+    """
 
     def __init__(self, config: DqnConfig, start: Arrays | None = None) -> None:
         self.config = config
         self._learned = Learned(config.network, config.pace, config.seed, start)
 
     @property
-    def policy(self) -> ValuePolicy:
-        about = {"name": self.name, "network": asdict(self.config.network)}
-        return ValuePolicy(about, to_arrays(self._learned.target))
+    def policy(self) -> NetworkPolicy:
+        name = "cql" if self.config.conservative else "sarsa" if self.config.sarsa else "dqn"
+        return NetworkPolicy(self.config.network, to_arrays(self._learned.target), name)
 
     def update(self, batch: Batch) -> Mapping[str, float]:
         config, network = self.config, self._learned.network

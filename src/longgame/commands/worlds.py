@@ -122,17 +122,8 @@ def simulate(
     from longgame.wiring.workspace import workspace
 
     if algorithm is not None or world != "shop":
-        from longgame.wiring.worlds import WORLDS
-
-        if world not in WORLDS:
-            raise ConfigError(f"simulate: --world must be one of {', '.join(WORLDS)}, got {world!r}")
-        if algorithm is None or log or looks:
-            why = (
-                "--log and --looks go with the simple policy of the shop"
-                if log or looks
-                else f"--world {world} needs --algorithm"
-            )
-            raise ConfigError(f"simulate: {why}; say --algorithm slateq, dqn or sarsa, without --log and --looks")
+        _must_be_learnable(world, algorithm, log or looks > 0)
+        assert algorithm is not None
         _learn_in(world, algorithm, users, items, k, days, steps, seeds, seed, json)
         return
     if draw and not looks:
@@ -152,6 +143,18 @@ def simulate(
         say(f"logged in {told['store']}")
     if draw:
         say(f"{told['drawn']:,} pictures drawn in {told['pictures']}")
+
+
+def _must_be_learnable(world: str, algorithm: str | None, simple: bool) -> None:
+    """Raises ConfigError where there is no such world, nothing that learns, or an option of the ``simple`` policy's."""
+    from longgame.errors import ConfigError
+    from longgame.wiring.worlds import WORLDS
+
+    if world not in WORLDS:
+        raise ConfigError(f"simulate: --world must be one of {', '.join(WORLDS)}, got {world!r}")
+    if algorithm is None or simple:
+        why = "--log and --looks go with the simple policy of the shop" if simple else f"--world {world} needs --algorithm"
+        raise ConfigError(f"simulate: {why}; say --algorithm slateq, dqn or sarsa, without --log and --looks")
 
 
 def _learn_in(

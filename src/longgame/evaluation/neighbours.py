@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Truth:
 
     def by_vectors(self, vectors: F32) -> F64:
         """(I,) recall of the nearest of (I, D) unit rows."""
-        return self.recall(nearest(len(vectors), lambda rows: (vectors[rows] @ vectors.T).astype(np.float64)))
+        return self.recall(nearest(len(vectors), partial(_products, vectors)))
 
     def by_alignment(self, features: F32, width: int, seed: int) -> F64:
         """(I,) recall where the vectors of a part of the items at a time are learned from the takers of the others."""
@@ -75,7 +76,7 @@ class Truth:
             if vectors is None:
                 raise DataError("neighbours: too few items are known by their events to learn from")
             rows = np.flatnonzero(new)
-            some = nearest(len(vectors), lambda r, v=vectors: (v[r] @ v.T).astype(np.float64), of=rows)  # type: ignore[misc]
+            some = nearest(len(vectors), partial(_products, vectors), of=rows)
             out[rows] = Truth(self.log, self.near[rows]).recall(some)
         return out
 
@@ -83,6 +84,11 @@ class Truth:
         """(I,) recall of the most taken items, the same for every item: what is found without a text."""
         taken = np.bincount(self.log.item, minlength=len(self.log.items)).astype(np.float64)
         return self.recall(nearest(len(taken), lambda rows: np.tile(taken, (len(rows), 1))))
+
+
+def _products(vectors: F32, rows: I64) -> F64:
+    out: F64 = (vectors[rows] @ vectors.T).astype(np.float64)
+    return out
 
 
 def nearest(count: int, likeness: Callable[[I64], F64], least: float = -np.inf, of: I64 | None = None) -> I64:

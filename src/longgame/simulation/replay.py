@@ -123,8 +123,8 @@ class Replay:
             replay_allowed(mask, action),
             action,
             c["odds"][place, row].astype(np.float64),
-            c["reward"][place, row],  # type: ignore[arg-type]  # the columns are of mixed types
-            c["response"][place, row],  # type: ignore[arg-type]  # the same
+            np.asarray(c["reward"][place, row], np.float32),
+            np.asarray(c["response"][place, row], np.bool_),
             np.zeros(len(place), np.float32),
             discount,
             self._state(after, row),

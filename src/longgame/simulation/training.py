@@ -90,11 +90,19 @@ def train(world: Environment, algorithm: Algorithm, training: Training, seed: in
             for _ in range(int(owed)):
                 metrics = dict(algorithm.update(replay.draw(training.batch, rng)))
                 if training.priority:
-                    replay.learned(algorithm.errors)  # type: ignore[attr-defined]  # of those that learn values
+                    replay.learned(_errors(algorithm))
             owed -= int(owed)
             policy = algorithm.policy
             if watch is not None:
                 watch(made, metrics, policy)
+
+
+def _errors(algorithm: Algorithm) -> F64:
+    """(B,) of the batch that it learned from last."""
+    found: F64 | None = getattr(algorithm, "errors", None)
+    if found is None:
+        raise ConfigError(f"Training.priority: {type(algorithm).__name__} does not tell its errors; leave it 0")
+    return found
 
 
 def _share(training: Training, made: int) -> float:

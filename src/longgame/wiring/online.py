@@ -73,7 +73,7 @@ class Follower:
         """A learner that goes on from what learned the live policy, or from the policy, or from the supervised network."""
         made = live.recommender
         config, supervised = policy_network(live.reader, made.context, made.profiles)
-        start = made.policy.state_dict() if made.policy.about()["kind"] in ("network", "value") else supervised
+        start = made.policy.state_dict() if made.policy.about()["kind"] == "network" else supervised
         algorithm = self._continued(live, config, start) or make_algorithm(self.ws.settings, config, start)
         earlier = {
             s.policy: (replace(replay(made), explore=Exploration(**s.recommender["explore"])), s.parts["policy"])

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from longgame.algorithms.critic import network_config
-from longgame.algorithms.dqn import ValuePolicy
 from longgame.algorithms.linear_thompson import LinearThompsonConfig, LinearThompsonPolicy
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import NetworkPolicy
@@ -211,8 +210,6 @@ def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
         return LinearThompsonPolicy(LinearThompsonConfig(**about["config"]), np.array(arrays["draws"], np.float32))
     if kind == "rank":
         return RankPolicy(about["sharpness"])
-    if kind == "value":
-        return ValuePolicy({name: about[name] for name in ("name", "network")}, arrays)
     if kind == "slateq":
         return SlateQPolicy({name: about[name] for name in ("network", "slots", "way")}, arrays)
     raise ArtefactError(f"policy: longgame knows no policy of kind {kind!r}; it is of another version")
