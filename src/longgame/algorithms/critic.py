@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,19 @@ AnyNetworkConfig = NetworkConfig | TowersConfig
 def network_of(config: AnyNetworkConfig, seed: int = 0) -> AnyNetwork:
     """The network that a config describes."""
     return Towers(config, seed) if isinstance(config, TowersConfig) else UserNetwork(config, seed)
+
+
+def network_from(config: AnyNetworkConfig, arrays: Arrays, prefix: str = "") -> AnyNetwork:
+    """A network with those weights, in use: it drops nothing. Raises ArtefactError where they are another network's."""
+    network = deepcopy(_blank(config))
+    from_arrays(network, arrays, prefix)
+    return network.eval()
+
+
+@lru_cache(maxsize=16)
+def _blank(config: AnyNetworkConfig) -> AnyNetwork:
+    """Made once: to draw first weights that are thrown away takes longer than to read the others."""
+    return network_of(config)
 
 
 def network_config(about: Mapping[str, Any]) -> AnyNetworkConfig:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from longgame.algorithms.critic import AnyNetworkConfig, network_of
+from longgame.algorithms.critic import AnyNetworkConfig, network_from, network_of
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
@@ -86,9 +86,7 @@ class NetworkPolicy:
     """A frozen network's scores."""
 
     def __init__(self, config: AnyNetworkConfig, arrays: Arrays, name: str = "network") -> None:
-        self._config, self._network = config, network_of(config)
-        from_arrays(self._network, arrays)
-        self._network.eval()
+        self._config, self._network = config, network_from(config, arrays)
         self.version = f"{name}-{digest(to_arrays(self._network))}"
 
     @torch.inference_mode()

@@ -91,8 +91,8 @@ def train(world: Environment, algorithm: Algorithm, training: Training, seed: in
                 metrics = dict(algorithm.update(replay.draw(training.batch, rng)))
                 if training.priority:
                     replay.learned(_errors(algorithm))
+            policy = algorithm.policy if owed >= 1 else policy
             owed -= int(owed)
-            policy = algorithm.policy
             if watch is not None:
                 watch(made, metrics, policy)
 

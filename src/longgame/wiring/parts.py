@@ -211,7 +211,8 @@ def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
     if kind == "rank":
         return RankPolicy(about["sharpness"])
     if kind == "slateq":
-        return SlateQPolicy({name: about[name] for name in ("network", "slots", "way")}, arrays)
+        said = {name: about[name] for name in ("network", "slots", "way")}
+        return SlateQPolicy({**said, "critics": about.get("critics", 1)}, arrays)
     raise ArtefactError(f"policy: longgame knows no policy of kind {kind!r}; it is of another version")
 
 
