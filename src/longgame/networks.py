@@ -176,6 +176,17 @@ class UserNetwork(nn.Module):
         out: Tensor = (wanted @ items.T if items.dim() == 2 else (items @ wanted[:, :, None])[:, :, 0]) + appeal
         return out
 
+    @property
+    def width_of_terms(self) -> int:
+        """Z of :meth:`terms`."""
+        return self.config.hidden + 1 + len(self.config.pairs)
+
+    def terms(self, user: Tensor, items: Tensor) -> Tensor:
+        """(B, H+P) and (B, C, D) or (C, D) -> (B, C, Z) whose sum over Z is the score: each product, and the appeal."""
+        its = items[..., [its for _, its in self.config.pairs]]
+        product = user[:, None] * torch.cat([self.item(items), its], dim=-1)
+        return torch.cat([product, self.appeal(items).expand(*product.shape[:2], 1)], dim=2)
+
     def value(self, user: Tensor) -> Tensor:
         """(B, H+P) -> (B,)."""
         out: Tensor = self.worth(user[:, : self.config.hidden])[:, 0]

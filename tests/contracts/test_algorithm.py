@@ -11,9 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from longgame.algorithms.critic import Pace
+from longgame.algorithms.critic import AnyNetworkConfig, Pace
 from longgame.algorithms.dqn import Dqn, DqnConfig
+from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
+from longgame.algorithms.linucb import LinUcb, LinUcbConfig
+from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.algorithms.towers import TowersConfig
@@ -50,6 +53,14 @@ def slateq(**more: object) -> SlateQ:
     return SlateQ(SlateQConfig(**{"network": TOWERS, "slots": K, "pace": FAST, **more}))  # type: ignore[arg-type]
 
 
+def neural(network: AnyNetworkConfig) -> NeuralLinear:
+    return NeuralLinear(NeuralLinearConfig(network, FAST, draws=65))
+
+
+def ensemble(network: AnyNetworkConfig, ahead: bool = True) -> EnsembleThompson:
+    return EnsembleThompson(EnsembleThompsonConfig(network, FAST, heads=9, ahead=ahead))
+
+
 ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "dqn": dqn,
     "dqn, neither double nor dueling": lambda: dqn(double=False, dueling=False, network=NETWORK),
@@ -64,6 +75,11 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "reinforce with pairs": lambda: reinforce(NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2)))),
     "reinforce, free": lambda: reinforce(trust=0.0),
     "linear-thompson": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65)),
+    "linucb": lambda: LinUcb(LinUcbConfig(D, F)),
+    "neural-linear": lambda: neural(TOWERS),
+    "neural-linear, on attention": lambda: neural(NETWORK),
+    "ensemble-thompson": lambda: ensemble(TOWERS),
+    "ensemble-thompson, on attention": lambda: ensemble(NETWORK, ahead=False),
 }
 
 
@@ -268,9 +284,13 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
     )
 
 
+VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb")
+"""Versions of policies whose scores are values."""
+
+
 def share(policy: Policy, rows: Batch) -> np.ndarray:
     """(C,) how the policy divides its first slot. Values, in units of the reward, are drawn by at a low temperature."""
-    temperature = 0.05 if policy.version.startswith(("dqn", "sarsa", "cql", "slateq")) else 1.0
+    temperature = 0.05 if policy.version.startswith(VALUES) else 1.0
     p: np.ndarray = pick_probabilities(scores(policy, rows), rows.mask, Exploration(temperature, 0.0)).mean(axis=0)
     return p
 

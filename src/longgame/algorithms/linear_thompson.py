@@ -1,10 +1,8 @@
 """Linear Thompson sampling: Bayesian linear regression of a slot's reward, drawn from by probability matching.
 
 Agrawal & Goyal: "Thompson Sampling for Contextual Bandits with Linear Payoffs", ICML 2013. One draw from the
-posterior and its best item is their policy; its probability has no closed form, and a log without probabilities
-proves nothing. So a snapshot holds M posterior draws and scores each item by the log of how many of them it wins:
-at temperature 1 the sampler then picks an item as often as it is best, and the propensity is exact. (Deviation: M
-draws stand for the posterior, smoothed by ``smoothing`` of a win for every item.) Myopic by construction.
+posterior and its best item is their policy; a snapshot holds M draws, so that its probability is known (``matching``).
+Myopic by construction.
 """
 
 from __future__ import annotations
@@ -15,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from longgame.algorithms.matching import log_shares
+from longgame.algorithms.regression import Posterior, features, fit, size
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
-from longgame.errors import ArtefactError, ConfigError
+from longgame.errors import ConfigError
 from longgame.rng import derive
-from longgame.types import F32, F64, Bool
+from longgame.types import F32, Bool
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class LinearThompsonConfig:
     @property
     def size(self) -> int:
         """P, number of weights."""
-        return 1 + 2 * self.width + self.context * self.width
+        return size(self.width, self.context)
 
 
 class LinearThompsonPolicy:
@@ -58,19 +58,8 @@ class LinearThompsonPolicy:
         self.version = f"linear-thompson-{digest({'draws': draws})}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
-        b, c = mask.shape
-        wins = np.zeros((b, c), np.float64)
-        for row, x in enumerate(_features(state, items)):  # row by row: M x C payoffs stay near the caches
-            payoff = self._draws @ x.T  # (M, C)
-            payoff[:, ~mask[row]] = -np.inf
-            best = payoff == payoff.max(axis=1, keepdims=True)
-            if np.count_nonzero(best) == len(best):
-                wins[row] = best.sum(axis=0)
-            else:  # items alike, such as two of one text, share what they win
-                wins[row] = (best / best.sum(axis=1, keepdims=True)).sum(axis=0)
-        share = (wins + self._config.smoothing) / (len(self._draws) + self._config.smoothing * c)
-        out: F32 = np.log(share).astype(np.float32)
-        return out
+        payoffs = (self._draws @ x.T for x in features(state, items))
+        return log_shares(payoffs, mask, len(self._draws), self._config.smoothing)
 
     def state_dict(self) -> Arrays:
         return {"draws": self._draws}
@@ -84,52 +73,23 @@ class LinearThompson:
 
     def __init__(self, config: LinearThompsonConfig) -> None:
         self.config = config
-        self._precision: F64 = np.eye(config.size) * config.prior
-        self._moment: F64 = np.zeros(config.size)
+        self._posterior = Posterior(config.size, config.prior, config.noise)
 
     @property
     def policy(self) -> LinearThompsonPolicy:
         config = self.config
-        root = np.linalg.cholesky(self._precision)
-        mean = np.linalg.solve(self._precision, self._moment)
-        noise = derive(config.seed, "linear-thompson").standard_normal((config.size, config.draws))
-        return LinearThompsonPolicy(config, (mean[:, None] + np.linalg.solve(root.T, noise)).T.astype(np.float32))
+        return LinearThompsonPolicy(config, self._posterior.draws(config.draws, derive(config.seed, "linear-thompson")))
 
     def predict(self, state: State, items: F32) -> F32:
         """(B, C) the posterior mean of the reward of each item: the reward model of doubly robust estimates."""
-        mean = np.linalg.solve(self._precision, self._moment).astype(np.float32)
-        out: F32 = _features(state, items) @ mean
+        out: F32 = features(state, items) @ self._posterior.mean.astype(np.float32)
         return out
 
     def update(self, batch: Batch) -> Mapping[str, float]:
-        row, slot = np.nonzero(batch.action >= 0)
-        shown = np.take_along_axis(batch.items, np.maximum(batch.action, 0)[:, :, None], axis=1)
-        x = _features(batch.state, shown)[row, slot].astype(np.float64)
-        reward = batch.reward[row, slot].astype(np.float64)
-        error = reward - x @ np.linalg.solve(self._precision, self._moment)
-        self._precision += x.T @ x / self.config.noise**2
-        self._moment += x.T @ reward / self.config.noise**2
-        return {
-            "reward": float(reward.mean()) if len(reward) else 0.0,
-            "error": float(np.mean(error**2)) if len(error) else 0.0,
-        }
+        return fit(self._posterior, batch)
 
     def state_dict(self) -> Arrays:
-        return {"precision": self._precision.copy(), "moment": self._moment.copy()}
+        return self._posterior.state_dict()
 
     def load_state_dict(self, state: Arrays) -> None:
-        for name, held in (("precision", self._precision), ("moment", self._moment)):
-            if name not in state or state[name].shape != held.shape:
-                found = f"shape {state[name].shape}" if name in state else "nothing"
-                raise ArtefactError(f"checkpoint: {name} must have shape {held.shape}, got {found}")
-        self._precision, self._moment = np.array(state["precision"], np.float64), np.array(state["moment"], np.float64)
-
-
-def _features(state: State, items: F32) -> F32:
-    """(B, C, P): 1, the item, the item times the mean of the history, the item times each context feature."""
-    present = state.present
-    weight = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
-    taste = np.einsum("bt,btd->bd", weight.astype(np.float32), state.history)
-    parts = [np.ones((*items.shape[:2], 1), np.float32), items, items * taste[:, None, :]]
-    parts += [items * state.context[:, None, f, None] for f in range(state.context.shape[1])]
-    return np.concatenate(parts, axis=2)
+        self._posterior.load_state_dict(state)

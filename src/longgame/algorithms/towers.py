@@ -74,6 +74,16 @@ class Towers(nn.Module):
         out: Tensor = (items @ back[:, :, None])[:, :, 0] + own[:, None]
         return out
 
+    @property
+    def width_of_terms(self) -> int:
+        """P of :meth:`terms`."""
+        return self.config.hidden + 1
+
+    def terms(self, user: Tensor, items: Tensor) -> Tensor:
+        """(B, H) and (B, C, D) or (C, D) -> (B, C, P) whose sum over P is the score: each number of the product, the appeal."""
+        product = self.wants(user)[:, None] * self.item(items) * self.config.hidden**-0.5
+        return torch.cat([product, self.appeal(items).expand(*product.shape[:2], 1)], dim=2)
+
     def _asks(self, user: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H) -> (B, D), (B,): a user's scores of items x are x times the one plus the other.
 

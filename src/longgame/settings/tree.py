@@ -208,9 +208,12 @@ class Models(Section):
 class PolicySection(Section):
     """What decides, and how much it explores."""
 
-    algorithm: Literal["reinforce", "linear-thompson", "dqn", "sarsa", "cql", "slateq"] = "reinforce"
+    algorithm: Literal[
+        "reinforce", "linear-thompson", "dqn", "sarsa", "cql", "slateq",
+        "linucb", "neural-linear", "ensemble-thompson",
+    ] = "reinforce"  # fmt: skip
     """reinforce is a network trained on returns; linear-thompson a Bayesian linear bandit, myopic; dqn, sarsa, cql and slateq
-    learn what showing an item is worth in the long run (docs/algorithms.md says when which)."""
+    learn what showing an item is worth in the long run (docs/algorithms.md says when which, and what the others are)."""
     slots: Count = 5
     """Items of the slates that slateq learns to fill: as many as the log's slates have."""
     conservative: Annotated[float, Field(ge=0)] = 1.0

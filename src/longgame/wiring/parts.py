@@ -37,6 +37,7 @@ from longgame.retrieval.sources import FreshRetriever, ModelRetriever, VectorRet
 from longgame.settings import Settings
 from longgame.types import Item, ItemId
 from longgame.wiring.configs import Configs, as_json, from_json
+from longgame.wiring.minds import POLICIES
 from longgame.wiring.tracking import Track
 
 
@@ -213,6 +214,8 @@ def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
     if kind == "slateq":
         said = {name: about[name] for name in ("network", "slots", "way")}
         return SlateQPolicy({**said, "critics": about.get("critics", 1)}, arrays)
+    if kind in POLICIES:
+        return POLICIES[kind](arrays, about)
     raise ArtefactError(f"policy: longgame knows no policy of kind {kind!r}; it is of another version")
 
 

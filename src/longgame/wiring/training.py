@@ -34,6 +34,7 @@ from longgame.settings import Settings
 from longgame.types import F64, I64
 from longgame.wiring.configs import Configs
 from longgame.wiring.knowledge import without_leaks
+from longgame.wiring.minds import MINDS, ONCE
 from longgame.wiring.parts import Reader, Sources, guards_of, policy_network
 from longgame.wiring.tracking import Track
 from longgame.wiring.workspace import Loaded, Workspace, exploration, gate
@@ -160,6 +161,8 @@ def make_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) ->
     s = settings.policy
     if s.algorithm == "linear-thompson":
         return LinearThompson(LinearThompsonConfig(network.width, network.context, seed=s.seed))
+    if s.algorithm in MINDS:
+        return MINDS[s.algorithm](settings, network, start)
     pace = Pace(s.learning_rate)
     if s.algorithm == "slateq":
         return SlateQ(SlateQConfig(network, s.slots, pace=pace, seed=s.seed), start)
@@ -191,7 +194,7 @@ def learn(
 ) -> Mapping[str, float]:
     """``epochs`` passes over the told rows; returns the metrics of the last update.
 
-    Linear Thompson sampling makes one pass: its posterior counts what it has seen, and must not count it twice. Each pass
+    Linear bandits make one pass: they count what they have seen, and must not count it twice. Each pass
     ends with a checkpoint, from which a training of the same log and settings that was stopped goes on.
     """
     s, last = ws.settings, dict[str, float]()
@@ -207,7 +210,7 @@ def learn(
         last.update(metrics)
         track.write("policy", updates + step, metrics)
 
-    for epoch in range(done, 1 if s.policy.algorithm == "linear-thompson" else epochs):
+    for epoch in range(done, 1 if s.policy.algorithm in ONCE else epochs):
         order = derive(s.policy.seed, "train", str(epoch))
         steps = run(
             algorithm,
