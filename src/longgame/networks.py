@@ -168,13 +168,18 @@ class UserNetwork(nn.Module):
 
     def score(self, user: Tensor, items: Tensor) -> Tensor:
         """(B, H+P) and (B, C, D), or (C, D) for one set of candidates that all share -> (B, C) log-preferences."""
-        # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
-        h = self.config.hidden
-        wanted, appeal = user[:, :h] @ self.item.weight, self.appeal(items)[..., 0]
-        if self.match is not None:
-            wanted = wanted.index_add(1, torch.tensor([its for _, its in self.config.pairs]), user[:, h:])
+        wanted, appeal = self.query(user), self.appeal(items)[..., 0]
         out: Tensor = (wanted @ items.T if items.dim() == 2 else (items @ wanted[:, :, None])[:, :, 0]) + appeal
         return out
+
+    def query(self, user: Tensor) -> Tensor:
+        """(B, H+P) -> (B, D): what a user asks of items; a score is its product with an item's vector, and the item's appeal."""
+        # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
+        h = self.config.hidden
+        wanted = user[:, :h] @ self.item.weight
+        if self.match is not None:
+            wanted = wanted.index_add(1, torch.tensor([its for _, its in self.config.pairs]), user[:, h:])
+        return wanted
 
     def value(self, user: Tensor) -> Tensor:
         """(B, H+P) -> (B,)."""

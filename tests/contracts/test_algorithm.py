@@ -11,12 +11,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from longgame.algorithms.a2c import A2c, A2cConfig
 from longgame.algorithms.critic import Pace
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
+from longgame.algorithms.ppo import Ppo, PpoConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
+from longgame.algorithms.sac import Sac, SacConfig
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.algorithms.towers import TowersConfig
+from longgame.algorithms.wolpertinger import Wolpertinger, WolpertingerConfig
 from longgame.arrays import Batch, State
 from longgame.artefacts import load, save
 from longgame.errors import ArtefactError, ConfigError
@@ -33,9 +37,14 @@ UNIFORM, NEARLY = Exploration(1.0, 1.0), Exploration(1.0, 0.05)
 def reinforce(network: NetworkConfig = NETWORK, /, **more: object) -> Reinforce:
     """A learner that begins without a preference: one that begins with a strong one takes long to change its mind."""
     settings = {"learning_rate": 2e-2, "entropy": 0.0, "average": 0.5, **more}
+    return Reinforce(ReinforceConfig(network, **settings), indifferent(network))  # type: ignore[arg-type]
+
+
+def indifferent(network: NetworkConfig) -> dict[str, np.ndarray]:
+    """Where a network begins that prefers hardly anything."""
     start = to_arrays(UserNetwork(network))
     start["item.weight"] *= 0.02
-    return Reinforce(ReinforceConfig(network, **settings), start)  # type: ignore[arg-type]
+    return start
 
 
 TOWERS = TowersConfig(D, F, hidden=8)
@@ -48,6 +57,25 @@ def dqn(**more: object) -> Dqn:
 
 def slateq(**more: object) -> SlateQ:
     return SlateQ(SlateQConfig(**{"network": TOWERS, "slots": K, "pace": FAST, **more}))  # type: ignore[arg-type]
+
+
+def a2c(**more: object) -> A2c:
+    return A2c(A2cConfig(**{"network": TOWERS, "pace": FAST, "critic": FAST, "entropy": 0.0, **more}))  # type: ignore[arg-type]
+
+
+def ppo(**more: object) -> Ppo:
+    """With a clip that lets the bandit's policy leave the log that it learns from."""
+    return Ppo(PpoConfig(**{"network": TOWERS, "pace": FAST, "critic": FAST, "entropy": 0.0, "clip": 9.0, **more}))  # type: ignore[arg-type]
+
+
+def sac(network: NetworkConfig | TowersConfig = TOWERS, **more: object) -> Sac:
+    settings = {"pace": FAST, "actor": FAST, "undecided": 0.1, **more}
+    start = indifferent(network) if isinstance(network, NetworkConfig) else None
+    return Sac(SacConfig(network, **settings), start)  # type: ignore[arg-type]
+
+
+def td3(**more: object) -> Wolpertinger:
+    return Wolpertinger(WolpertingerConfig(**{"network": TOWERS, "pace": FAST, "actor": FAST, **more}))  # type: ignore[arg-type]
 
 
 ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
@@ -64,6 +92,15 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "reinforce with pairs": lambda: reinforce(NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2)))),
     "reinforce, free": lambda: reinforce(trust=0.0),
     "linear-thompson": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65)),
+    "sac": sac,
+    "sac, together and waiting": lambda: sac(network=NETWORK, together=True, wait=2, scale=3.0),
+    "td3": td3,
+    "td3, together and waiting": lambda: td3(network=NETWORK, together=True, wait=2, near=0.7, scale=3.0),
+    "ddpg": lambda: Wolpertinger(WolpertingerConfig.ddpg(TOWERS, pace=FAST, actor=FAST, near=1.0)),
+    "a2c": a2c,
+    "a2c, dropped and explored": lambda: a2c(network=NetworkConfig(D, F, hidden=8, steps=T, dropout=0.1), cap=4.0, scale=3.0),
+    "ppo": ppo,
+    "ppo with pairs": lambda: ppo(network=NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2))), entropy=1e-3),
 }
 
 
@@ -270,7 +307,7 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
 
 def share(policy: Policy, rows: Batch) -> np.ndarray:
     """(C,) how the policy divides its first slot. Values, in units of the reward, are drawn by at a low temperature."""
-    temperature = 0.05 if policy.version.startswith(("dqn", "sarsa", "cql", "slateq")) else 1.0
+    temperature = 0.05 if policy.version.startswith(("dqn", "sarsa", "cql", "slateq", "td3", "ddpg")) else 1.0
     p: np.ndarray = pick_probabilities(scores(policy, rows), rows.mask, Exploration(temperature, 0.0)).mean(axis=0)
     return p
 

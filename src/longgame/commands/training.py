@@ -15,7 +15,9 @@ LOOK = 1.0
 
 def train(
     ctx: typer.Context,
-    algorithm: Annotated[str | None, typer.Option(help="reinforce, linear-thompson, dqn, sarsa, cql or slateq.")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="reinforce, linear-thompson, dqn, sarsa, cql, slateq, a2c or ppo.")
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the logged decisions.")] = 3,
     force: Annotated[bool, typer.Option(help="Publish without the gate's consent; the snapshot says so.")] = False,
     follow: Annotated[bool, typer.Option(help="Go on learning from new feedback until stopped, as `serve` does.")] = False,
