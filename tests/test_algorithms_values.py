@@ -274,8 +274,8 @@ def test_the_next_item_is_chosen_by_one_network_and_judged_by_the_other():
 def test_slateq_s_target_by_hand(critics):
     """Of what was taken its reward, of nothing none, and after both the best next slate, weighed with the chances."""
     made = SlateQ(SlateQConfig(TOWERS, slots=2, scale=5.0, critics=critics))
-    for values, off in zip(made._values, [-1.0, 1.0] if critics == 2 else [0.0], strict=True):
-        for net in (values.network, values.target):
+    for critic, off in zip(made._values, [-1.0, 1.0] if critics == 2 else [0.0], strict=True):
+        for net in (critic.network, critic.target):
             flat(net, 0.4 + off)  # of none
             with torch.no_grad():
                 weights(net)["appeal.weight"][0, 0] = 2.0 - off  # on average an item is worth twice its first number

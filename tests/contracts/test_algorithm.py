@@ -11,15 +11,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from longgame.algorithms.a2c import A2c, A2cConfig
 from longgame.algorithms.critic import AnyNetworkConfig, Pace
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
+from longgame.algorithms.ppo import Ppo, PpoConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
+from longgame.algorithms.sac import Sac, SacConfig
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.algorithms.towers import TowersConfig
+from longgame.algorithms.wolpertinger import Wolpertinger, WolpertingerConfig
 from longgame.arrays import Batch, State
 from longgame.artefacts import load, save
 from longgame.errors import ArtefactError, ConfigError
@@ -36,9 +40,14 @@ UNIFORM, NEARLY = Exploration(1.0, 1.0), Exploration(1.0, 0.05)
 def reinforce(network: NetworkConfig = NETWORK, /, **more: object) -> Reinforce:
     """A learner that begins without a preference: one that begins with a strong one takes long to change its mind."""
     settings = {"learning_rate": 2e-2, "entropy": 0.0, "average": 0.5, **more}
+    return Reinforce(ReinforceConfig(network, **settings), indifferent(network))  # type: ignore[arg-type]
+
+
+def indifferent(network: NetworkConfig) -> dict[str, np.ndarray]:
+    """Where a network begins that prefers hardly anything."""
     start = to_arrays(UserNetwork(network))
     start["item.weight"] *= 0.02
-    return Reinforce(ReinforceConfig(network, **settings), start)  # type: ignore[arg-type]
+    return start
 
 
 TOWERS = TowersConfig(D, F, hidden=8)
@@ -61,6 +70,25 @@ def ensemble(network: AnyNetworkConfig, ahead: bool = True) -> EnsembleThompson:
     return EnsembleThompson(EnsembleThompsonConfig(network, FAST, heads=9, ahead=ahead))
 
 
+def a2c(**more: object) -> A2c:
+    return A2c(A2cConfig(**{"network": TOWERS, "pace": FAST, "critic": FAST, "entropy": 0.0, **more}))  # type: ignore[arg-type]
+
+
+def ppo(**more: object) -> Ppo:
+    """With a clip that lets the bandit's policy leave the log that it learns from."""
+    return Ppo(PpoConfig(**{"network": TOWERS, "pace": FAST, "critic": FAST, "entropy": 0.0, "clip": 9.0, **more}))  # type: ignore[arg-type]
+
+
+def sac(network: NetworkConfig | TowersConfig = TOWERS, **more: object) -> Sac:
+    settings = {"pace": FAST, "actor": FAST, "undecided": 0.1, **more}
+    start = indifferent(network) if isinstance(network, NetworkConfig) else None
+    return Sac(SacConfig(network, **settings), start)  # type: ignore[arg-type]
+
+
+def td3(**more: object) -> Wolpertinger:
+    return Wolpertinger(WolpertingerConfig(**{"network": TOWERS, "pace": FAST, "actor": FAST, **more}))  # type: ignore[arg-type]
+
+
 ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "dqn": dqn,
     "dqn, neither double nor dueling": lambda: dqn(double=False, dueling=False, network=NETWORK),
@@ -80,6 +108,15 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "neural-linear, on attention": lambda: neural(NETWORK),
     "ensemble-thompson": lambda: ensemble(TOWERS),
     "ensemble-thompson, on attention": lambda: ensemble(NETWORK, ahead=False),
+    "sac": sac,
+    "sac, together and waiting": lambda: sac(network=NETWORK, together=True, wait=2, scale=3.0),
+    "td3": td3,
+    "td3, together and waiting": lambda: td3(network=NETWORK, together=True, wait=2, near=0.7, scale=3.0),
+    "ddpg": lambda: Wolpertinger(WolpertingerConfig.ddpg(TOWERS, pace=FAST, actor=FAST, near=1.0)),
+    "a2c": a2c,
+    "a2c, dropped and explored": lambda: a2c(network=NetworkConfig(D, F, hidden=8, steps=T, dropout=0.1), cap=4.0, scale=3.0),
+    "ppo": ppo,
+    "ppo with pairs": lambda: ppo(network=NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2))), entropy=1e-3),
 }
 
 
@@ -284,7 +321,7 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
     )
 
 
-VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb")
+VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "td3", "ddpg")
 """Versions of policies whose scores are values."""
 
 

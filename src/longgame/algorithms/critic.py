@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from longgame.algorithms.towers import Towers, TowersConfig
+from longgame.arrays import Batch
 from longgame.artefacts import Arrays
 from longgame.errors import ArtefactError, ConfigError
 from longgame.networks import NetworkConfig, UserNetwork, from_arrays, load_optimizer, optimizer_arrays, to_arrays
+from longgame.types import F64
 
 AnyNetwork = UserNetwork | Towers
 AnyNetworkConfig = NetworkConfig | TowersConfig
@@ -128,8 +130,20 @@ class Learned:
         from_arrays(self.network, state, f"{prefix}network.")
         from_arrays(self.target, state, f"{prefix}target.")
         load_optimizer(self._optimizer, state, f"optimizer.{prefix}")
-        count = state.get(f"{prefix}updates")
-        if count is None or count.shape != (1,):
-            found = "nothing" if count is None else f"shape {count.shape}"
-            raise ArtefactError(f"checkpoint: {prefix}updates must have shape (1,), got {found}")
-        self.updates = int(count[0])
+        self.updates = int(number(state, f"{prefix}updates"))
+
+
+def number(state: Arrays, name: str) -> float:
+    """A single number of a checkpoint. Raises ArtefactError where it is missing or of another shape."""
+    held = state.get(name)
+    if held is None or held.shape != (1,):
+        found = "nothing" if held is None else f"shape {held.shape}"
+        raise ArtefactError(f"checkpoint: {name} must have shape (1,), got {found}")
+    return float(held[0])
+
+
+def slate_return(batch: Batch, after: F64) -> F64:
+    """(B,) the slate's reward, those of the decisions between, and ``after`` (B,), what the decision looked at is worth."""
+    reward = np.where(batch.action >= 0, batch.reward, 0.0).sum(axis=1)
+    out: F64 = reward + batch.between + batch.discount * after
+    return out

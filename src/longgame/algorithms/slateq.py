@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_from
+from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_from, slate_return
 from longgame.algorithms.slates import WAYS, slate_scores, slate_value
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
@@ -148,10 +148,7 @@ class SlateQ:
     @torch.no_grad()
     def _target(self, batch: Batch) -> F64:
         """(B,) the slate's reward and what comes after it."""
-        reward = np.where(batch.action >= 0, batch.reward, 0.0).sum(axis=1)
-        after = self._after(batch.next_state, batch.next_items, batch.next_mask) * self.config.scale
-        out: F64 = reward + batch.between + batch.discount * after
-        return out
+        return slate_return(batch, self._after(batch.next_state, batch.next_items, batch.next_mask) * self.config.scale)
 
     def _after(self, state: State, items: F32, mask: Bool) -> F64:
         """(B,) what the best next slate is worth, in units of the scale."""
