@@ -173,7 +173,7 @@ class UserNetwork(nn.Module):
         return out
 
     def query(self, user: Tensor) -> Tensor:
-        """(B, H+P) -> (B, D): what a user asks of items; a score is its product with an item's vector, and the item's appeal."""
+        """(B, H+P) -> (B, D): what a user asks of items. Its product with an item's vector is the score, but for its appeal."""
         # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
         h = self.config.hidden
         wanted = user[:, :h] @ self.item.weight

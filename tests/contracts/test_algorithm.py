@@ -14,6 +14,7 @@ import pytest
 from longgame.algorithms.a2c import A2c, A2cConfig
 from longgame.algorithms.critic import Pace
 from longgame.algorithms.dqn import Dqn, DqnConfig
+from longgame.algorithms.grpo import Grpo, GrpoConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.ppo import Ppo, PpoConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
@@ -74,6 +75,11 @@ def sac(network: NetworkConfig | TowersConfig = TOWERS, **more: object) -> Sac:
     return Sac(SacConfig(network, **settings), start)  # type: ignore[arg-type]
 
 
+def grpo(network: NetworkConfig | TowersConfig = TOWERS, **more: object) -> Grpo:
+    start = indifferent(network) if isinstance(network, NetworkConfig) else None
+    return Grpo(GrpoConfig(network, **{"pace": FAST, "group": 8, **more}), start)  # type: ignore[arg-type]
+
+
 def td3(**more: object) -> Wolpertinger:
     return Wolpertinger(WolpertingerConfig(**{"network": TOWERS, "pace": FAST, "actor": FAST, **more}))  # type: ignore[arg-type]
 
@@ -92,6 +98,8 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "reinforce with pairs": lambda: reinforce(NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2)))),
     "reinforce, free": lambda: reinforce(trust=0.0),
     "linear-thompson": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65)),
+    "grpo": grpo,
+    "grpo, held and passed": lambda: grpo(network=NETWORK, beta=0.01, passes=2, slots=2, scale=3.0),
     "sac": sac,
     "sac, together and waiting": lambda: sac(network=NETWORK, together=True, wait=2, scale=3.0),
     "td3": td3,

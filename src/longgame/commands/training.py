@@ -16,7 +16,7 @@ LOOK = 1.0
 def train(
     ctx: typer.Context,
     algorithm: Annotated[
-        str | None, typer.Option(help="reinforce, linear-thompson, dqn, sarsa, cql, slateq, a2c or ppo.")
+        str | None, typer.Option(help="reinforce, linear-thompson, dqn, sarsa, cql, slateq, a2c, ppo, grpo, sac, ddpg or td3.")
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the logged decisions.")] = 3,
     force: Annotated[bool, typer.Option(help="Publish without the gate's consent; the snapshot says so.")] = False,

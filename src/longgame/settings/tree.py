@@ -208,10 +208,12 @@ class Models(Section):
 class PolicySection(Section):
     """What decides, and how much it explores."""
 
-    algorithm: Literal["reinforce", "linear-thompson", "dqn", "sarsa", "cql", "slateq", "a2c", "ppo"] = "reinforce"
+    algorithm: Literal[
+        "reinforce", "linear-thompson", "dqn", "sarsa", "cql", "slateq", "a2c", "ppo", "grpo", "sac", "ddpg", "td3"
+    ] = "reinforce"
     """reinforce is a network trained on returns; linear-thompson a Bayesian linear bandit, myopic; dqn, sarsa, cql and slateq
-    learn what showing an item is worth in the long run; a2c and ppo are actors with a critic (docs/algorithms.md says when
-    which)."""
+    learn what showing an item is worth in the long run; a2c, ppo, sac, ddpg and td3 are actors with a critic, and grpo
+    compares lists (docs/algorithms.md says when which)."""
     slots: Count = 5
     """Items of the slates that slateq learns to fill: as many as the log's slates have."""
     conservative: Annotated[float, Field(ge=0)] = 1.0
