@@ -22,7 +22,7 @@ from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, Lon
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
-from longgame.wiring.actors import IN_WORLDS
+from longgame.wiring.actors import IN_WORLDS, replayed
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "shop": lambda users, items: Shop(ShopConfig(users, items)),
@@ -54,7 +54,7 @@ def algorithm_for(kind: str, world: Environment, scale: float, steps: int, seed:
     network = TowersConfig(world.width, world.context, hidden=64)
     if kind in IN_WORLDS:
         return IN_WORLDS[kind](network, world.slots, scale, steps, seed)
-    lived = Training(steps, warm=max(1, min(4_000, steps // 4)), ahead=10, capacity=60_000)
+    lived = replayed(steps)
     pace = Pace(lasts=steps // lived.every, follow=0.05)
     if kind == "slateq":
         return SlateQ(SlateQConfig(network, world.slots, pace=pace, scale=scale, seed=seed)), lived
