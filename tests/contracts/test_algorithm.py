@@ -11,14 +11,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from longgame.algorithms.bcq import Bcq, BcqConfig
 from longgame.algorithms.critic import AnyNetworkConfig, Pace
+from longgame.algorithms.decision_transformer import DecisionTransformer, DecisionTransformerConfig
 from longgame.algorithms.dqn import Dqn, DqnConfig
+from longgame.algorithms.drn import Drn, DrnConfig
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig
+from longgame.algorithms.iql import Iql, IqlConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
+from longgame.algorithms.tabular import Tabular, TabularConfig
 from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import Batch, State
 from longgame.artefacts import load, save
@@ -80,6 +85,16 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "neural-linear, on attention": lambda: neural(NETWORK),
     "ensemble-thompson": lambda: ensemble(TOWERS),
     "ensemble-thompson, on attention": lambda: ensemble(NETWORK, ahead=False),
+    "tabular-q": lambda: Tabular(TabularConfig(D, F, states=7, groups=9)),
+    "tabular-sarsa": lambda: Tabular(TabularConfig(D, F, states=7, groups=9, sarsa=Exploration(0.5, 0.1))),
+    "iql": lambda: Iql(IqlConfig(TOWERS, FAST, beta=10.0)),
+    "iql, on attention": lambda: Iql(IqlConfig(NETWORK, FAST, beta=30.0, scale=3.0)),
+    "bcq": lambda: Bcq(BcqConfig(TOWERS, FAST, threshold=0.1)),
+    "bcq, on attention": lambda: Bcq(BcqConfig(NETWORK, FAST, threshold=0.0, scale=3.0)),
+    "decision-transformer": lambda: DecisionTransformer(DecisionTransformerConfig(NETWORK, FAST)),
+    "decision-transformer, on towers": lambda: DecisionTransformer(DecisionTransformerConfig(TOWERS, FAST)),
+    "drn": lambda: Drn(DrnConfig(TOWERS, FAST)),
+    "drn, on attention": lambda: Drn(DrnConfig(NETWORK, FAST)),
 }
 
 
@@ -284,7 +299,7 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
     )
 
 
-VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb")
+VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "tabular", "bcq", "decision")
 """Versions of policies whose scores are values."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, Lon
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
+from longgame.wiring.minds import DRAWN, LIVING
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "shop": lambda users, items: Shop(ShopConfig(users, items)),
@@ -31,7 +33,7 @@ WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "long-term-satisfaction": lambda users, items: LongTermSatisfaction(LongTermSatisfactionConfig(users, items)),
 }
 """Name -> a world of so many users, in which so many items are offered."""
-ALGORITHMS = ("slateq", "dqn", "sarsa")
+ALGORITHMS = ("slateq", "dqn", "sarsa", *LIVING)
 """Those that learn from what they live through."""
 _TRIED, _LIVED = 500, 64
 """Users that a policy is tried on at once, and users that an algorithm lives with."""
@@ -54,7 +56,10 @@ def algorithm_for(kind: str, world: Environment, scale: float, updates: int, see
     if kind == "slateq":
         return SlateQ(SlateQConfig(network, world.slots, pace=pace, scale=scale, seed=seed))
     lived = Training()  # what is drawn there, once exploration has settled
-    sarsa = Exploration(lived.temperature, lived.explore[1]) if kind == "sarsa" else None
+    settled = Exploration(lived.temperature, lived.explore[1])
+    if kind in LIVING:
+        return LIVING[kind](world, network, pace, scale, settled, seed)
+    sarsa = settled if kind == "sarsa" else None
     together = world.slots > 1  # else an item is credited with one slot's share of what it does later
     return Dqn(DqnConfig(network, pace, sarsa=sarsa, scale=scale, together=together, seed=seed))
 
@@ -86,6 +91,8 @@ def study(
         chance.append(float(trial(trying, RankPolicy(0.0), users, seed, any_slate, days).mean()))
         world = Environment(named(kind, _LIVED, items), slots)
         training = Training(steps, warm=max(1, min(4_000, steps // 4)), ahead=10, capacity=60_000)
+        if algorithm in DRAWN:
+            training = replace(training, temperature=1.0)
         made = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps // training.every, seed)
         begun = time.perf_counter()
         train(world, made, training, seed, _telling(say, seed, steps))
