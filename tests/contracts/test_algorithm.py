@@ -18,6 +18,7 @@ from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.drn import Drn, DrnConfig
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig
 from longgame.algorithms.iql import Iql, IqlConfig
+from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
@@ -81,6 +82,8 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "reinforce, free": lambda: reinforce(trust=0.0),
     "linear-thompson": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65)),
     "linucb": lambda: LinUcb(LinUcbConfig(D, F)),
+    "kernel-ucb": lambda: KernelUcb(KernelUcbConfig(D, F, rows=999)),
+    "kernel-ucb, that forgets": lambda: KernelUcb(KernelUcbConfig(D, F, rows=150)),
     "neural-linear": lambda: neural(TOWERS),
     "neural-linear, on attention": lambda: neural(NETWORK),
     "ensemble-thompson": lambda: ensemble(TOWERS),
@@ -299,7 +302,7 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
     )
 
 
-VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "tabular", "bcq", "decision")
+VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "kernel", "tabular", "bcq", "decision")
 """Versions of policies whose scores are values."""
 
 

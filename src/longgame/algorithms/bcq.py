@@ -6,11 +6,12 @@ likeliest count, in the maximum of the target and in what is shown:
 
     among a with G(a | s) / max G(. | s) > threshold:   Q(s, a) <- r + gamma max over a' of Q(s', a')
 
-At threshold 0 it is ``dqn``, towards 1 it imitates. The values are learned by ``Dqn`` itself, double and dueling as there, from
-batches in which the unlikely are not offered next.
+At threshold 0 it is ``dqn``, towards 1 it imitates. The values are learned by ``Dqn`` itself, double and without dueling
+(whose mean would be over other items now than next), from batches in which the unlikely are not offered next.
 
 Deviations: G is a network of its own and shares no layers with Q; their penalty on G's logits is not used; where slates have
-more slots than there are likely items, the next likeliest follow, in G's order."""
+more slots than there are likely items, the next likeliest follow, in G's order.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +104,7 @@ class Bcq:
 
     def __init__(self, config: BcqConfig, start: Arrays | None = None) -> None:
         self.config = config
-        self._values = Dqn(DqnConfig(config.network, config.pace, scale=config.scale, seed=config.seed), start)
+        self._values = Dqn(DqnConfig(config.network, config.pace, dueling=False, scale=config.scale, seed=config.seed), start)
         self._log = Learned(config.network, config.pace, config.seed + 1, start)
 
     @property

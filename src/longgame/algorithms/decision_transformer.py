@@ -11,7 +11,8 @@ instead of a token at each step beside states and actions, so it says what is to
 steps; it is in standard deviations from the log's mean, both of which are running ones, and ``target`` of them are asked for;
 it is of the slate and all that follows it, discounted as the objective says (theirs is not). An item that was shown before
 something lucky is imitated too: what is learned is what good days look like, not what makes them (Paster et al., NeurIPS
-2022)."""
+2022).
+"""
 
 from __future__ import annotations
 
@@ -47,9 +48,7 @@ class DecisionTransformerConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.forget <= 1 or not np.isfinite(self.target):
-            raise ConfigError(
-                f"DecisionTransformerConfig: forget must lie in (0, 1] and target be finite, got {self}"
-            )
+            raise ConfigError(f"DecisionTransformerConfig: forget must lie in (0, 1] and target be finite, got {self}")
 
 
 def told(state: State, return_to_go: F32) -> State:

@@ -14,7 +14,8 @@ exploration included (``slate``), slot given the slots before.
 
 Deviations: Q and V are two heads of one network instead of two networks, and there is one Q instead of the smaller of two
 (their ``min``; ensembles are an option of ``dqn``); Q and V are of one slot, a slate of K being worth K of them, so that each
-slot learns its own reward and V(s') in full; the slow copy tells both targets."""
+slot learns its own reward and V(s') in full; the slow copy tells both targets.
+"""
 
 from __future__ import annotations
 

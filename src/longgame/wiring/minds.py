@@ -13,6 +13,7 @@ from longgame.algorithms.decision_transformer import (
 from longgame.algorithms.drn import Drn, DrnConfig
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig
 from longgame.algorithms.iql import Iql, IqlConfig
+from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
 from longgame.algorithms.tabular import Tabular, TabularConfig
@@ -43,6 +44,7 @@ def _iql(settings: Settings, network: NetworkConfig, start: Arrays) -> Algorithm
 
 MINDS: Mapping[str, Make] = {
     "linucb": lambda s, network, start: LinUcb(LinUcbConfig(network.width, network.context)),
+    "kernel-ucb": lambda s, network, start: KernelUcb(KernelUcbConfig(network.width, network.context)),
     "neural-linear": lambda s, network, start: NeuralLinear(
         NeuralLinearConfig(network, Pace(s.policy.learning_rate), seed=s.policy.seed), start
     ),
@@ -60,7 +62,7 @@ MINDS: Mapping[str, Make] = {
 }
 """``policy.algorithm`` -> what makes it; the rest are in ``training.make_algorithm``."""
 
-ONCE = ("linear-thompson", "linucb")
+ONCE = ("linear-thompson", "linucb", "kernel-ucb")
 """Those that count what they have seen, and must not count it twice: one pass over a log."""
 
 Live = Callable[[Environment, TowersConfig, Pace, float, Exploration, int], Algorithm]

@@ -9,6 +9,7 @@ from longgame.algorithms.bcq import BcqPolicy
 from longgame.algorithms.decision_transformer import DecisionTransformerPolicy
 from longgame.algorithms.drn import DrnPolicy
 from longgame.algorithms.ensemble_thompson import EnsembleThompsonPolicy
+from longgame.algorithms.kernel_ucb import KernelUcbConfig, KernelUcbPolicy
 from longgame.algorithms.linucb import LinUcbConfig, LinUcbPolicy
 from longgame.algorithms.matching import TermsPolicy
 from longgame.algorithms.tabular import TabularConfig, TabularPolicy
@@ -18,6 +19,7 @@ from longgame.slate import Exploration
 
 POLICIES: Mapping[str, Callable[[Arrays, Mapping[str, Any]], Policy]] = {
     "linucb": lambda arrays, about: LinUcbPolicy(LinUcbConfig(**about["config"]), arrays),
+    "kernel-ucb": lambda arrays, about: KernelUcbPolicy(KernelUcbConfig(**about["config"]), arrays),
     "neural-linear": lambda arrays, about: TermsPolicy(_some(about, "network", "smoothing"), arrays),
     "ensemble-thompson": lambda arrays, about: EnsembleThompsonPolicy(_some(about, "network", "smoothing"), arrays),
     "tabular": lambda arrays, about: TabularPolicy(_table(about["config"]), arrays),
