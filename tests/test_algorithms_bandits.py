@@ -9,6 +9,7 @@ import torch
 from longgame.algorithms.ahead import best_slates
 from longgame.algorithms.critic import Pace, network_of
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig, bootstrap_loss
+from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig, bounds
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig, upper_bounds
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig, squared_error
 from longgame.algorithms.regression import Posterior, features, size
@@ -46,6 +47,36 @@ def test_linucb_is_its_equation():
     wanted = z @ (inverse @ (x.T @ y)) + 1.5 * np.sqrt(np.einsum("bcp,pq,bcq->bc", z, inverse, z))
     np.testing.assert_allclose(made.policy.score(new.state, new.items, new.mask), wanted, rtol=1e-4)
     np.testing.assert_allclose(made.predict(new.state, new.items), z @ (inverse @ (x.T @ y)), atol=1e-5)
+
+
+def test_kernel_bounds_by_hand():
+    """One row x = (2, 0) that brought 3, at a prior of 1: K + 1 = 5; beside it nothing is known."""
+    mean, width = bounds(np.array([[1.0, 0.0], [0.0, 3.0]]), np.array([[2.0, 0.0]]), np.sqrt([[5.0]]), np.array([3 / 5]), 1.0)
+    np.testing.assert_allclose(mean, [6 / 5, 0.0])
+    np.testing.assert_allclose(width, [(1 - 4 / 5) ** 0.5, 3.0])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.5])
+def test_the_dual_form_is_linucb(alpha):
+    """While all that was shown is kept, however it came."""
+    one, two = LinUcb(LinUcbConfig(D, F, 0.3, alpha)), KernelUcb(KernelUcbConfig(D, F, 0.3, alpha, rows=80))
+    for seed, b in enumerate((3, 1, 1, 6, 2)):
+        rows = batch(seed, b)
+        assert one.update(rows)["error"] == pytest.approx(two.update(rows)["error"], rel=1e-6)
+        new = batch(9)
+        got, wanted = (made.policy.score(new.state, new.items, new.mask) for made in (two, one))
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(two.predict(new.state, new.items), one.predict(new.state, new.items), atol=1e-5)
+
+
+def test_the_dual_form_forgets_the_oldest():
+    late, made = KernelUcb(KernelUcbConfig(D, F, rows=12)), KernelUcb(KernelUcbConfig(D, F, rows=12))
+    for seed in range(4):
+        made.update(batch(seed, whole=True))
+    late.update(batch(3, whole=True))
+    new = batch(9)
+    got, wanted = (one.policy.score(new.state, new.items, new.mask) for one in (made, late))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_what_was_seen_fades_and_the_prior_does_not():
@@ -179,6 +210,7 @@ def test_what_a_user_wants_is_learned_from_what_was_shown(name):
     [
         (lambda: LinUcbConfig(0), "LinUcbConfig"),
         (lambda: LinUcbConfig(3, alpha=-1.0), "LinUcbConfig"),
+        (lambda: KernelUcbConfig(3, rows=0), "KernelUcbConfig"),
         (lambda: NeuralLinearConfig(TOWERS, noise=0.0), "NeuralLinearConfig"),
         (lambda: NeuralLinearConfig(TOWERS, window=0), "NeuralLinearConfig"),
         (lambda: EnsembleThompsonConfig(TOWERS, heads=0), "EnsembleThompsonConfig"),

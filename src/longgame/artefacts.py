@@ -27,6 +27,15 @@ def digest(arrays: Arrays) -> str:
     return hasher.hexdigest()
 
 
+def shaped(arrays: Arrays, name: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """A copy of the array of that name. Raises ArtefactError where it is missing or of another shape."""
+    got = arrays.get(name)
+    if got is None or got.shape != shape:
+        found = "nothing" if got is None else f"shape {got.shape}"
+        raise ArtefactError(f"checkpoint: {name} must have shape {shape}, got {found}")
+    return np.array(got)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)

@@ -12,10 +12,15 @@ import numpy as np
 import pytest
 
 from longgame.algorithms.a2c import A2c, A2cConfig
+from longgame.algorithms.bcq import Bcq, BcqConfig
 from longgame.algorithms.critic import AnyNetworkConfig, Pace
+from longgame.algorithms.decision_transformer import DecisionTransformer, DecisionTransformerConfig
 from longgame.algorithms.dqn import Dqn, DqnConfig
+from longgame.algorithms.drn import Drn, DrnConfig
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig
 from longgame.algorithms.grpo import Grpo, GrpoConfig
+from longgame.algorithms.iql import Iql, IqlConfig
+from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
@@ -23,6 +28,7 @@ from longgame.algorithms.ppo import Ppo, PpoConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
 from longgame.algorithms.sac import Sac, SacConfig
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
+from longgame.algorithms.tabular import Tabular, TabularConfig
 from longgame.algorithms.towers import TowersConfig
 from longgame.algorithms.wolpertinger import Wolpertinger, WolpertingerConfig
 from longgame.arrays import Batch, State
@@ -110,6 +116,8 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "reinforce, free": lambda: reinforce(trust=0.0),
     "linear-thompson": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65)),
     "linucb": lambda: LinUcb(LinUcbConfig(D, F)),
+    "kernel-ucb": lambda: KernelUcb(KernelUcbConfig(D, F, rows=999)),
+    "kernel-ucb, that forgets": lambda: KernelUcb(KernelUcbConfig(D, F, rows=150)),
     "neural-linear": lambda: neural(TOWERS),
     "neural-linear, on attention": lambda: neural(NETWORK),
     "ensemble-thompson": lambda: ensemble(TOWERS),
@@ -125,6 +133,16 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "a2c, dropped and explored": lambda: a2c(network=NetworkConfig(D, F, hidden=8, steps=T, dropout=0.1), cap=4.0, scale=3.0),
     "ppo": ppo,
     "ppo with pairs": lambda: ppo(network=NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2))), entropy=1e-3),
+    "tabular-q": lambda: Tabular(TabularConfig(D, F, states=7, groups=9)),
+    "tabular-sarsa": lambda: Tabular(TabularConfig(D, F, states=7, groups=9, sarsa=Exploration(0.5, 0.1))),
+    "iql": lambda: Iql(IqlConfig(TOWERS, FAST, beta=10.0)),
+    "iql, on attention": lambda: Iql(IqlConfig(NETWORK, FAST, beta=30.0, scale=3.0)),
+    "bcq": lambda: Bcq(BcqConfig(TOWERS, FAST, threshold=0.1)),
+    "bcq, on attention": lambda: Bcq(BcqConfig(NETWORK, FAST, threshold=0.0, scale=3.0)),
+    "decision-transformer": lambda: DecisionTransformer(DecisionTransformerConfig(NETWORK, FAST)),
+    "decision-transformer, on towers": lambda: DecisionTransformer(DecisionTransformerConfig(TOWERS, FAST)),
+    "drn": lambda: Drn(DrnConfig(TOWERS, FAST)),
+    "drn, on attention": lambda: Drn(DrnConfig(NETWORK, FAST)),
 }
 
 
@@ -330,6 +348,7 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
 
 
 VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "td3", "ddpg")
+VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "kernel", "tabular", "bcq", "decision")
 """Versions of policies whose scores are values."""
 
 

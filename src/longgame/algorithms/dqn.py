@@ -216,11 +216,16 @@ class Dqn:
         out: F64 = (shown * np.where(batch.next_mask, judged, 0.0)).sum(axis=1)
         return out
 
-    def state_dict(self) -> Arrays:
-        return self._learned.state_dict("")
+    @property
+    def learned(self) -> Learned:
+        """The network in training and its slow copy."""
+        return self._learned
 
-    def load_state_dict(self, state: Arrays) -> None:
-        self._learned.load_state_dict(state, "")
+    def state_dict(self, prefix: str = "") -> Arrays:
+        return self._learned.state_dict(prefix)
+
+    def load_state_dict(self, state: Arrays, prefix: str = "") -> None:
+        self._learned.load_state_dict(state, prefix)
 
 
 def expected_slates(scores: F64, mask: Bool, slots: I64, explore: Exploration) -> F64:

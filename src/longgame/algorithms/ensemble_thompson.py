@@ -31,8 +31,8 @@ from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pa
 from longgame.algorithms.dqn import Offered
 from longgame.algorithms.matching import log_shares
 from longgame.arrays import Batch, State
-from longgame.artefacts import Arrays, digest
-from longgame.errors import ArtefactError, ConfigError
+from longgame.artefacts import Arrays, digest, shaped
+from longgame.errors import ConfigError
 from longgame.networks import from_arrays, load_optimizer, optimizer_arrays, tensor_items, to_arrays
 from longgame.rng import derive
 from longgame.types import F32, F64, Bool
@@ -159,11 +159,9 @@ class EnsembleThompson:
     def load_state_dict(self, state: Arrays) -> None:
         self._learned.load_state_dict({n: a for n, a in state.items() if not n.startswith("optimizer.heads.")}, "")
         for name, held in (("heads", self._heads), ("slow", self._slow)):
-            if name not in state or state[name].shape != tuple(held.shape):
-                found = f"shape {state[name].shape}" if name in state else "nothing"
-                raise ArtefactError(f"checkpoint: {name} must have shape {tuple(held.shape)}, got {found}")
+            found = torch.from_numpy(shaped(state, name, tuple(held.shape)).astype(np.float32))
             with torch.no_grad():
-                held.copy_(torch.from_numpy(np.array(state[name], np.float32)))
+                held.copy_(found)
         load_optimizer(self._optimizer, state, "optimizer.heads.")
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from longgame.arrays import Batch, State
-from longgame.artefacts import Arrays
-from longgame.errors import ArtefactError
+from longgame.artefacts import Arrays, shaped
 from longgame.types import F32, F64
 
 
@@ -20,7 +19,8 @@ class Posterior:
         self._prior: F64 = np.eye(size) * prior
         self._before: F64 = np.zeros(size) if mean is None else prior * mean
         self._noise = noise
-        self.precision, self.moment = self._prior.copy(), self._before.copy()
+        self.precision: F64 = self._prior.copy()
+        self.moment: F64 = self._before.copy()
 
     @property
     def mean(self) -> F64:
@@ -45,11 +45,8 @@ class Posterior:
 
     def load_state_dict(self, state: Arrays) -> None:
         """Raises ArtefactError for arrays that are missing or of another shape."""
-        for name, held in (("precision", self.precision), ("moment", self.moment)):
-            if name not in state or state[name].shape != held.shape:
-                found = f"shape {state[name].shape}" if name in state else "nothing"
-                raise ArtefactError(f"checkpoint: {name} must have shape {held.shape}, got {found}")
-        self.precision, self.moment = np.array(state["precision"], np.float64), np.array(state["moment"], np.float64)
+        precision, moment = shaped(state, "precision", self.precision.shape), shaped(state, "moment", self.moment.shape)
+        self.precision, self.moment = precision.astype(np.float64), moment.astype(np.float64)
 
 
 def size(width: int, context: int) -> int:

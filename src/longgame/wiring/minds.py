@@ -4,52 +4,85 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from longgame.algorithms.bcq import Bcq, BcqConfig
 from longgame.algorithms.critic import Pace
-from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig, EnsembleThompsonPolicy
-from longgame.algorithms.linucb import LinUcb, LinUcbConfig, LinUcbPolicy
-from longgame.algorithms.matching import TermsPolicy
+from longgame.algorithms.decision_transformer import (
+    DecisionTransformer,
+    DecisionTransformerConfig,
+)
+from longgame.algorithms.drn import Drn, DrnConfig
+from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig
+from longgame.algorithms.iql import Iql, IqlConfig
+from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig
+from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
+from longgame.algorithms.tabular import Tabular, TabularConfig
+from longgame.algorithms.towers import TowersConfig
 from longgame.artefacts import Arrays
 from longgame.networks import NetworkConfig
-from longgame.protocols import Algorithm, Policy
+from longgame.protocols import Algorithm
 from longgame.settings import Settings
+from longgame.simulation import Environment
+from longgame.slate import Exploration
+from longgame.wiring.workspace import exploration
 
 Make = Callable[[Settings, NetworkConfig, Arrays], Algorithm]
 """Settings, the network of the supervised model and its arrays -> an algorithm that begins there."""
 
 
-def _linucb(settings: Settings, network: NetworkConfig, start: Arrays) -> Algorithm:
-    return LinUcb(LinUcbConfig(network.width, network.context))
+def _tabular(sarsa: bool) -> Make:
+    def make(settings: Settings, network: NetworkConfig, start: Arrays) -> Algorithm:
+        return Tabular(TabularConfig(network.width, network.context, sarsa=exploration(settings) if sarsa else None))
+
+    return make
 
 
-def _neural_linear(settings: Settings, network: NetworkConfig, start: Arrays) -> Algorithm:
+def _iql(settings: Settings, network: NetworkConfig, start: Arrays) -> Algorithm:
     s = settings.policy
-    return NeuralLinear(NeuralLinearConfig(network, Pace(s.learning_rate), seed=s.seed), start)
-
-
-def _ensemble(settings: Settings, network: NetworkConfig, start: Arrays) -> Algorithm:
-    s = settings.policy
-    return EnsembleThompson(EnsembleThompsonConfig(network, Pace(s.learning_rate), seed=s.seed), start)
+    return Iql(IqlConfig(network, Pace(s.learning_rate), explore=exploration(settings), seed=s.seed), start)
 
 
 MINDS: Mapping[str, Make] = {
-    "linucb": _linucb,
-    "neural-linear": _neural_linear,
-    "ensemble-thompson": _ensemble,
+    "linucb": lambda s, network, start: LinUcb(LinUcbConfig(network.width, network.context)),
+    "kernel-ucb": lambda s, network, start: KernelUcb(KernelUcbConfig(network.width, network.context)),
+    "neural-linear": lambda s, network, start: NeuralLinear(
+        NeuralLinearConfig(network, Pace(s.policy.learning_rate), seed=s.policy.seed), start
+    ),
+    "ensemble-thompson": lambda s, network, start: EnsembleThompson(
+        EnsembleThompsonConfig(network, Pace(s.policy.learning_rate), seed=s.policy.seed), start
+    ),
+    "tabular-q": _tabular(False),
+    "tabular-sarsa": _tabular(True),
+    "iql": _iql,
+    "bcq": lambda s, network, start: Bcq(BcqConfig(network, Pace(s.policy.learning_rate), seed=s.policy.seed), start),
+    "decision-transformer": lambda s, network, start: DecisionTransformer(
+        DecisionTransformerConfig(network, Pace(s.policy.learning_rate), seed=s.policy.seed), start
+    ),
+    "drn": lambda s, network, start: Drn(DrnConfig(network, Pace(s.policy.learning_rate), seed=s.policy.seed), start),
 }
 """``policy.algorithm`` -> what makes it; the rest are in ``training.make_algorithm``."""
 
-ONCE = ("linear-thompson", "linucb")
+ONCE = ("linear-thompson", "linucb", "kernel-ucb")
 """Those that count what they have seen, and must not count it twice: one pass over a log."""
 
+Live = Callable[[Environment, TowersConfig, Pace, float, Exploration, int], Algorithm]
+"""A world, a network of its size, a pace, a unit of returns, the exploration that settles there, a seed."""
 
-POLICIES: Mapping[str, Callable[[Arrays, Mapping[str, object]], Policy]] = {
-    "linucb": lambda arrays, about: LinUcbPolicy(LinUcbConfig(**about["config"]), arrays),  # type: ignore[arg-type]  # JSON
-    "neural-linear": lambda arrays, about: TermsPolicy(_without_kind(about), arrays),
-    "ensemble-thompson": lambda arrays, about: EnsembleThompsonPolicy(_without_kind(about), arrays),
+LIVING: Mapping[str, Live] = {
+    "tabular-q": lambda world, net, pace, scale, explore, seed: Tabular(TabularConfig(net.width, net.context, 128, 64)),
+    "tabular-sarsa": lambda world, net, pace, scale, explore, seed: Tabular(
+        TabularConfig(net.width, net.context, 128, 64, sarsa=explore)
+    ),
+    "linucb": lambda world, net, pace, scale, explore, seed: LinUcb(LinUcbConfig(net.width, net.context)),
+    "neural-linear": lambda world, net, pace, scale, explore, seed: NeuralLinear(NeuralLinearConfig(net, pace, seed=seed)),
+    "ensemble-thompson": lambda world, net, pace, scale, explore, seed: EnsembleThompson(
+        EnsembleThompsonConfig(net, pace, scale=scale, seed=seed)
+    ),
+    "iql": lambda world, net, pace, scale, explore, seed: Iql(IqlConfig(net, pace, scale=scale, seed=seed)),
+    "bcq": lambda world, net, pace, scale, explore, seed: Bcq(BcqConfig(net, pace, scale=scale, seed=seed)),
+    "drn": lambda world, net, pace, scale, explore, seed: Drn(DrnConfig(net, pace, scale=scale, seed=seed)),
 }
-"""Kind of a policy -> what reads it back (``parts.load_policy``)."""
+"""Those that learn from what they live through (``worlds.algorithm_for``)."""
 
-
-def _without_kind(about: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in about.items() if name in ("network", "smoothing")}
+DRAWN = ("neural-linear", "ensemble-thompson", "iql", "drn")
+"""Of those, the ones whose scores are log-preferences: they explore at temperature 1, and not at one towards 0."""

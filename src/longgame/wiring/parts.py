@@ -38,7 +38,7 @@ from longgame.retrieval.sources import FreshRetriever, ModelRetriever, VectorRet
 from longgame.settings import Settings
 from longgame.types import Item, ItemId
 from longgame.wiring.configs import Configs, as_json, from_json
-from longgame.wiring.minds import POLICIES
+from longgame.wiring.policies import POLICIES
 from longgame.wiring.tracking import Track
 
 

@@ -23,6 +23,7 @@ from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
 from longgame.wiring.actors import IN_WORLDS, replayed
+from longgame.wiring.minds import DRAWN, LIVING
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "shop": lambda users, items: Shop(ShopConfig(users, items)),
@@ -32,7 +33,7 @@ WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "long-term-satisfaction": lambda users, items: LongTermSatisfaction(LongTermSatisfactionConfig(users, items)),
 }
 """Name -> a world of so many users, in which so many items are offered."""
-ALGORITHMS = ("slateq", "dqn", "sarsa", *IN_WORLDS)
+ALGORITHMS = ("slateq", "dqn", "sarsa", *IN_WORLDS, *LIVING)
 """Those that learn from what they live through."""
 _TRIED, _LIVED = 500, 64
 """Users that a policy is tried on at once, and users that an algorithm lives with."""
@@ -54,11 +55,14 @@ def algorithm_for(kind: str, world: Environment, scale: float, steps: int, seed:
     network = TowersConfig(world.width, world.context, hidden=64)
     if kind in IN_WORLDS:
         return IN_WORLDS[kind](network, world.slots, scale, steps, seed)
-    lived = replayed(steps)
+    lived = replayed(steps, temperature=1.0) if kind in DRAWN else replayed(steps)
     pace = Pace(lasts=steps // lived.every, follow=0.05)
     if kind == "slateq":
         return SlateQ(SlateQConfig(network, world.slots, pace=pace, scale=scale, seed=seed)), lived
-    sarsa = Exploration(lived.temperature, lived.explore[1]) if kind == "sarsa" else None  # once exploration has settled
+    settled = Exploration(lived.temperature, lived.explore[1])  # what is drawn there in the end
+    if kind in LIVING:
+        return LIVING[kind](world, network, pace, scale, settled, seed), lived
+    sarsa = settled if kind == "sarsa" else None
     together = world.slots > 1  # else an item is credited with one slot's share of what it does later
     return Dqn(DqnConfig(network, pace, sarsa=sarsa, scale=scale, together=together, seed=seed)), lived
 
