@@ -43,6 +43,17 @@ def log_probs(scores: Tensor, allowed: Bool, action: I64, explore: Exploration) 
     return out
 
 
+def list_log_probs(logp: Tensor, lists: Tensor) -> Tensor:
+    """(n, C) log-chances of a first pick, (n, G, K) columns of G lists each -> (n, G, K) log P(pick | picks before).
+
+    As :func:`log_probs` without exploration, where many lists share their state: what is left over after the picks before is
+    one less their chances, and not a sum over C for each slot of each list. Where less than 1e-6 is left, 1e-6 is taken.
+    """
+    own = torch.gather(logp[:, None].expand(-1, lists.shape[1], -1), 2, lists)
+    before = own.exp().cumsum(dim=2) - own.exp()
+    return own - torch.log1p(-before.clamp(max=1 - 1e-6))
+
+
 def entropy(scores: Tensor, mask: Tensor) -> Tensor:
     """(B, C), (B, C) -> () the mean entropy of a first pick at temperature 1, in nats: what a bonus keeps from closing."""
     logp = functional.log_softmax(scores.masked_fill(~mask, -1e9), dim=1)
