@@ -7,9 +7,9 @@ the last event is the test and is touched once; with ``--validation`` the one be
 items that a user has not had are ranked.
 
 For each seed the sequence model is fitted, and from *that* checkpoint, item vectors fixed, three are trained for as many
-updates on the same windows of the same log (``learning.lists``): the supervised loss as it was; the supervised loss over what the user
-has not had yet; and the same with the reward of drawn lists beside it. So the table tells apart what more training, what masks
-and what lists bring. Goal: NDCG@10 of the last >= 5 % above the checkpoint's, recall at 10 and 50 not below.
+updates on the same windows of the same log (``learning.lists``): the supervised loss as it was; the supervised loss over what
+the user has not had yet; and the same with the reward of drawn lists beside it. So the table tells apart what more training,
+what masks and what lists bring. Goal: NDCG@10 of the last >= 5 % above the checkpoint's, recall at 10 and 50 not below.
 
 Fits are kept in ``--out`` and found again.
 """
