@@ -204,9 +204,8 @@ def main() -> None:
         if given.peer:
             gap = found["ours less vw by our c"]
             print(f"  Vowpal Wabbit {found['vw']:.6f} (by inverse propensities {found['vw by propensities']:.4f})")
-            print(
-                f"  both by our c: {found['ours']:.4f} and {found['vw by our c']:.4f}, {gap[0]:+.4f} [{gap[1]:+.4f}, {gap[2]:+.4f}]"
-            )
+            apart = f"{gap[0]:+.4f} [{gap[1]:+.4f}, {gap[2]:+.4f}]"
+            print(f"  both by our c: {found['ours']:.4f} and {found['vw by our c']:.4f}, {apart}")
             print(f"  ours / Vowpal Wabbit's: {found['ours'] / found['vw']:.3f}", flush=True)
         if not given.other:
             print(f"  goal {GOAL}: ratio {GOAL / found['ours']:.3f}")

@@ -12,7 +12,7 @@ from longgame.algorithms.dqn import Dqn, DqnConfig, Offered, conservative, expec
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
-from longgame.algorithms.slateq import SlateQ, SlateQConfig, _taken
+from longgame.algorithms.slateq import SlateQ, SlateQConfig, _taken, _told
 from longgame.algorithms.slates import WAYS, best_value, slate_scores, slate_value
 from longgame.algorithms.towers import Towers, TowersConfig
 from longgame.arrays import Batch, State
@@ -270,13 +270,15 @@ def test_the_next_item_is_chosen_by_one_network_and_judged_by_the_other():
     np.testing.assert_allclose(got, np.where(rows.action >= 0, (rows.discount * after)[:, None], 0.0), rtol=1e-4, atol=1e-5)
 
 
-def test_slateq_s_target_by_hand():
+@pytest.mark.parametrize("critics", [1, 2])
+def test_slateq_s_target_by_hand(critics):
     """Of what was taken its reward, of nothing none, and after both the best next slate, weighed with the chances."""
-    made = SlateQ(SlateQConfig(TOWERS, slots=2, scale=5.0))
-    for net in (made._values.network, made._values.target):
-        flat(net, 0.4)  # of none
-        with torch.no_grad():
-            weights(net)["appeal.weight"][0, 0] = 2.0  # an item is worth twice its first number
+    made = SlateQ(SlateQConfig(TOWERS, slots=2, scale=5.0, critics=critics))
+    for critic, off in zip(made._values, [-1.0, 1.0] if critics == 2 else [0.0], strict=True):
+        for net in (critic.network, critic.target):
+            flat(net, 0.4 + off)  # of none
+            with torch.no_grad():
+                weights(net)["appeal.weight"][0, 0] = 2.0 - off  # on average an item is worth twice its first number
     flat(made._choice.network, 0.0)
     with torch.no_grad():
         weights(made._choice.network)["appeal.weight"][0, 1] = 1.0  # and is taken by its second
@@ -288,7 +290,8 @@ def test_slateq_s_target_by_hand():
     assert {len(some) for some in taken} == {0, 1, 2}, "none, one and several"
     reward = np.where(rows.action >= 0, rows.reward, 0).sum(axis=1)
     np.testing.assert_allclose(made._target(rows), reward + rows.discount * 5 * np.array(after), rtol=1e-4, atol=1e-5)
-    told = made._told(rows, _taken(rows.response, rows.action)).detach().numpy()
+    taking = _taken(rows.response, rows.action)
+    told = np.mean([_told(values.network, rows, taking).detach().numpy() for values in made._values], axis=0)
     for b, some in enumerate(taken):
         wanted = np.mean([2.0 * rows.items[b, rows.action[b, k], 0] for k in some]) if some else 0.4
         assert told[b] == pytest.approx(wanted, rel=1e-4, abs=1e-5)

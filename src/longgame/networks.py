@@ -168,11 +168,7 @@ class UserNetwork(nn.Module):
 
     def score(self, user: Tensor, items: Tensor) -> Tensor:
         """(B, H+P) and (B, C, D), or (C, D) for one set of candidates that all share -> (B, C) log-preferences."""
-        # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
-        h = self.config.hidden
-        wanted, appeal = user[:, :h] @ self.item.weight, self.appeal(items)[..., 0]
-        if self.match is not None:
-            wanted = wanted.index_add(1, torch.tensor([its for _, its in self.config.pairs]), user[:, h:])
+        wanted, appeal = self.query(user), self.appeal(items)[..., 0]
         out: Tensor = (wanted @ items.T if items.dim() == 2 else (items @ wanted[:, :, None])[:, :, 0]) + appeal
         return out
 
@@ -186,6 +182,15 @@ class UserNetwork(nn.Module):
         its = items[..., [its for _, its in self.config.pairs]]
         product = user[:, None] * torch.cat([self.item(items), its], dim=-1)
         return torch.cat([product, self.appeal(items).expand(*product.shape[:2], 1)], dim=2)
+
+    def query(self, user: Tensor) -> Tensor:
+        """(B, H+P) -> (B, D): what a user asks of items; a score is its product with an item's, and the appeal."""
+        # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
+        h = self.config.hidden
+        wanted = user[:, :h] @ self.item.weight
+        if self.match is not None:
+            wanted = wanted.index_add(1, torch.tensor([its for _, its in self.config.pairs]), user[:, h:])
+        return wanted
 
     def value(self, user: Tensor) -> Tensor:
         """(B, H+P) -> (B,)."""

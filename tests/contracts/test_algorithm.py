@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from longgame.algorithms.a2c import A2c, A2cConfig
 from longgame.algorithms.bcq import Bcq, BcqConfig
 from longgame.algorithms.critic import AnyNetworkConfig, Pace
 from longgame.algorithms.decision_transformer import DecisionTransformer, DecisionTransformerConfig
@@ -22,10 +23,13 @@ from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
+from longgame.algorithms.ppo import Ppo, PpoConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
+from longgame.algorithms.sac import Sac, SacConfig
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.algorithms.tabular import Tabular, TabularConfig
 from longgame.algorithms.towers import TowersConfig
+from longgame.algorithms.wolpertinger import Wolpertinger, WolpertingerConfig
 from longgame.arrays import Batch, State
 from longgame.artefacts import load, save
 from longgame.errors import ArtefactError, ConfigError
@@ -42,9 +46,14 @@ UNIFORM, NEARLY = Exploration(1.0, 1.0), Exploration(1.0, 0.05)
 def reinforce(network: NetworkConfig = NETWORK, /, **more: object) -> Reinforce:
     """A learner that begins without a preference: one that begins with a strong one takes long to change its mind."""
     settings = {"learning_rate": 2e-2, "entropy": 0.0, "average": 0.5, **more}
+    return Reinforce(ReinforceConfig(network, **settings), indifferent(network))  # type: ignore[arg-type]
+
+
+def indifferent(network: NetworkConfig) -> dict[str, np.ndarray]:
+    """Where a network begins that prefers hardly anything."""
     start = to_arrays(UserNetwork(network))
     start["item.weight"] *= 0.02
-    return Reinforce(ReinforceConfig(network, **settings), start)  # type: ignore[arg-type]
+    return start
 
 
 TOWERS = TowersConfig(D, F, hidden=8)
@@ -65,6 +74,25 @@ def neural(network: AnyNetworkConfig) -> NeuralLinear:
 
 def ensemble(network: AnyNetworkConfig, ahead: bool = True) -> EnsembleThompson:
     return EnsembleThompson(EnsembleThompsonConfig(network, FAST, heads=9, ahead=ahead))
+
+
+def a2c(**more: object) -> A2c:
+    return A2c(A2cConfig(**{"network": TOWERS, "pace": FAST, "critic": FAST, "entropy": 0.0, **more}))  # type: ignore[arg-type]
+
+
+def ppo(**more: object) -> Ppo:
+    """With a clip that lets the bandit's policy leave the log that it learns from."""
+    return Ppo(PpoConfig(**{"network": TOWERS, "pace": FAST, "critic": FAST, "entropy": 0.0, "clip": 9.0, **more}))  # type: ignore[arg-type]
+
+
+def sac(network: NetworkConfig | TowersConfig = TOWERS, **more: object) -> Sac:
+    settings = {"pace": FAST, "actor": FAST, "undecided": 0.1, **more}
+    start = indifferent(network) if isinstance(network, NetworkConfig) else None
+    return Sac(SacConfig(network, **settings), start)  # type: ignore[arg-type]
+
+
+def td3(**more: object) -> Wolpertinger:
+    return Wolpertinger(WolpertingerConfig(**{"network": TOWERS, "pace": FAST, "actor": FAST, **more}))  # type: ignore[arg-type]
 
 
 ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
@@ -88,6 +116,15 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "neural-linear, on attention": lambda: neural(NETWORK),
     "ensemble-thompson": lambda: ensemble(TOWERS),
     "ensemble-thompson, on attention": lambda: ensemble(NETWORK, ahead=False),
+    "sac": sac,
+    "sac, together and waiting": lambda: sac(network=NETWORK, together=True, wait=2, scale=3.0),
+    "td3": td3,
+    "td3, together and waiting": lambda: td3(network=NETWORK, together=True, wait=2, near=0.7, scale=3.0),
+    "ddpg": lambda: Wolpertinger(WolpertingerConfig.ddpg(TOWERS, pace=FAST, actor=FAST, near=1.0)),
+    "a2c": a2c,
+    "a2c, dropped and explored": lambda: a2c(network=NetworkConfig(D, F, hidden=8, steps=T, dropout=0.1), cap=4.0, scale=3.0),
+    "ppo": ppo,
+    "ppo with pairs": lambda: ppo(network=NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2))), entropy=1e-3),
     "tabular-q": lambda: Tabular(TabularConfig(D, F, states=7, groups=9)),
     "tabular-sarsa": lambda: Tabular(TabularConfig(D, F, states=7, groups=9, sarsa=Exploration(0.5, 0.1))),
     "iql": lambda: Iql(IqlConfig(TOWERS, FAST, beta=10.0)),
@@ -302,7 +339,7 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
     )
 
 
-VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "kernel", "tabular", "bcq", "decision")
+VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "td3", "ddpg", "kernel", "tabular", "bcq", "decision")
 """Versions of policies whose scores are values."""
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,11 @@ import torch
 from torch import Tensor
 
 from longgame.algorithms.towers import Towers, TowersConfig
+from longgame.arrays import Batch
 from longgame.artefacts import Arrays
 from longgame.errors import ArtefactError, ConfigError
 from longgame.networks import NetworkConfig, UserNetwork, from_arrays, load_optimizer, optimizer_arrays, to_arrays
+from longgame.types import F64
 
 AnyNetwork = UserNetwork | Towers
 AnyNetworkConfig = NetworkConfig | TowersConfig
@@ -23,6 +27,19 @@ AnyNetworkConfig = NetworkConfig | TowersConfig
 def network_of(config: AnyNetworkConfig, seed: int = 0) -> AnyNetwork:
     """The network that a config describes."""
     return Towers(config, seed) if isinstance(config, TowersConfig) else UserNetwork(config, seed)
+
+
+def network_from(config: AnyNetworkConfig, arrays: Arrays, prefix: str = "") -> AnyNetwork:
+    """A network with those weights, in use: it drops nothing. Raises ArtefactError where they are another network's."""
+    network = deepcopy(_blank(config))
+    from_arrays(network, arrays, prefix)
+    return network.eval()
+
+
+@lru_cache(maxsize=16)
+def _blank(config: AnyNetworkConfig) -> AnyNetwork:
+    """Made once: to draw first weights that are thrown away takes longer than to read the others."""
+    return network_of(config)
 
 
 def network_config(about: Mapping[str, Any]) -> AnyNetworkConfig:
@@ -113,8 +130,20 @@ class Learned:
         from_arrays(self.network, state, f"{prefix}network.")
         from_arrays(self.target, state, f"{prefix}target.")
         load_optimizer(self._optimizer, state, f"optimizer.{prefix}")
-        count = state.get(f"{prefix}updates")
-        if count is None or count.shape != (1,):
-            found = "nothing" if count is None else f"shape {count.shape}"
-            raise ArtefactError(f"checkpoint: {prefix}updates must have shape (1,), got {found}")
-        self.updates = int(count[0])
+        self.updates = int(number(state, f"{prefix}updates"))
+
+
+def number(state: Arrays, name: str) -> float:
+    """A single number of a checkpoint. Raises ArtefactError where it is missing or of another shape."""
+    held = state.get(name)
+    if held is None or held.shape != (1,):
+        found = "nothing" if held is None else f"shape {held.shape}"
+        raise ArtefactError(f"checkpoint: {name} must have shape (1,), got {found}")
+    return float(held[0])
+
+
+def slate_return(batch: Batch, after: F64) -> F64:
+    """(B,) the slate's reward, those of the decisions between, and ``after`` (B,), what the decision looked at is worth."""
+    reward = np.where(batch.action >= 0, batch.reward, 0.0).sum(axis=1)
+    out: F64 = reward + batch.between + batch.discount * after
+    return out

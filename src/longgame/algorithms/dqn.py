@@ -37,10 +37,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace
 from longgame.algorithms.reinforce import NetworkPolicy
+from longgame.algorithms.slots import slot_loss, slot_targets
 from longgame.algorithms.towers import Towers
 from longgame.arrays import Batch
 from longgame.artefacts import Arrays
@@ -162,14 +162,15 @@ class Dqn:
                 told, held = q.gather(1, action.clamp(min=0)), conservative(q, offered.some, action)
             else:
                 told, held = values_of(network, user, offered, action, config.dueling), torch.zeros(())
-        filled = action >= 0
-        if config.together:  # one row of errors, as if the slate were one item
-            told, target = (told * filled).sum(dim=1, keepdim=True), target.sum(dim=1, keepdim=True)
-            filled = filled.any(dim=1, keepdim=True)
-        loss = (functional.smooth_l1_loss(told, target, reduction="none") * filled).sum() / filled.sum().clamp(min=1)
-        self.errors: F64 = ((target - told).detach().abs() * filled).amax(dim=1).double().numpy()
+        loss, errors = slot_loss(told, target, action >= 0, config.together)
+        self.errors: F64 = errors.double().numpy()
         self._learned.step(loss + config.conservative * held)
-        return {"value_loss": float(loss.detach()), "conservative": float(held.detach()), "value": float(told.detach().mean())}
+        worth = (told * (action >= 0)).sum(dim=1) if config.together else told
+        return {
+            "value_loss": float(loss.detach()),
+            "conservative": float(held.detach()),
+            "value": float(worth.detach().mean()),
+        }
 
     @torch.no_grad()
     def _targets(self, batch: Batch) -> F64:
@@ -177,11 +178,9 @@ class Dqn:
 
         The next slate is reckoned as long as the row's own, so that no value grows by the length of slates alone.
         """
-        filled = batch.action >= 0
-        slots = filled.sum(axis=1)
+        slots = (batch.action >= 0).sum(axis=1)
         after = self._expected(batch, slots) if self.config.sarsa is not None else self._best(batch, slots)
-        ahead = (batch.between + batch.discount * after * self.config.scale) / np.maximum(slots, 1)
-        return np.where(filled, batch.reward + ahead[:, None], 0.0)
+        return slot_targets(batch, after * self.config.scale)
 
     def _best(self, batch: Batch, slots: I64) -> F64:
         """(B,) what the best next slate of (B,) ``slots`` is worth: the sum over its items, of as many as are offered."""

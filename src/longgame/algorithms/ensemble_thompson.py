@@ -27,13 +27,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from longgame.algorithms.ahead import best_slates
-from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_of
+from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_from
 from longgame.algorithms.dqn import Offered
 from longgame.algorithms.matching import log_shares
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest, shaped
 from longgame.errors import ConfigError
-from longgame.networks import from_arrays, load_optimizer, optimizer_arrays, tensor_items, to_arrays
+from longgame.networks import load_optimizer, optimizer_arrays, tensor_items, to_arrays
 from longgame.rng import derive
 from longgame.types import F32, F64, Bool
 
@@ -75,9 +75,7 @@ class EnsembleThompsonPolicy:
     def __init__(self, about: Mapping[str, Any], arrays: Arrays) -> None:
         """``about`` holds the ``network``'s config and the ``smoothing``."""
         self._about = dict(about)
-        self._network = network_of(network_config(about["network"]))
-        from_arrays(self._network, arrays, "network.")
-        self._network.eval()
+        self._network = network_from(network_config(about["network"]), arrays, "network.")
         self._heads = torch.from_numpy(np.array(arrays["heads"], np.float32))
         self.version = f"ensemble-thompson-{digest(self.state_dict())}"
 

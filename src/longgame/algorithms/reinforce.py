@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
-from longgame.algorithms.critic import AnyNetworkConfig, network_of
+from longgame.algorithms.actor import entropy
+from longgame.algorithms.critic import AnyNetworkConfig, network_from, network_of
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
@@ -86,9 +86,7 @@ class NetworkPolicy:
     """A frozen network's scores."""
 
     def __init__(self, config: AnyNetworkConfig, arrays: Arrays, name: str = "network") -> None:
-        self._config, self._network = config, network_of(config)
-        from_arrays(self._network, arrays)
-        self._network.eval()
+        self._config, self._network = config, network_from(config, arrays)
         self.version = f"{name}-{digest(to_arrays(self._network))}"
 
     @torch.inference_mode()
@@ -140,11 +138,11 @@ class Reinforce:
         )
         weight = np.where(filled & self._trusted(ratio, advantage), ratio * self._top_k(held, batch) * advantage, 0.0)
         gradient = slot_log_prob_gradient(held, batch.allowed, batch.action, explore, weight) / count
-        entropy = _entropy(scores, torch.from_numpy(batch.mask))
+        spread = entropy(scores, torch.from_numpy(batch.mask))
         self._optimizer.zero_grad()
         # Ascend the return: the formula's own gradient goes in at the scores, the two torch losses join it below.
         torch.autograd.backward(
-            [scores, config.value_weight * value_loss - config.entropy * entropy],
+            [scores, config.value_weight * value_loss - config.entropy * spread],
             [torch.from_numpy(-gradient.astype(np.float32)), None],
         )
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0, foreach=False)
@@ -156,7 +154,7 @@ class Reinforce:
             "ratio": float(ratio[filled].mean()) if filled.any() else 1.0,
             "capped": float((ratio[filled] >= config.ratio_cap * 0.999).mean()) if filled.any() else 0.0,
             "value_loss": float(value_loss.detach()),
-            "entropy": float(entropy.detach()),
+            "entropy": float(spread.detach()),
         }
 
     def _advantage(self, batch: Batch, value: torch.Tensor, filled: Bool) -> tuple[torch.Tensor, F64]:
@@ -210,8 +208,3 @@ class Reinforce:
         self._mean = to_arrays(mean)
         load_optimizer(self._optimizer, state)
         self._scale = float(state["scale"][0])
-
-
-def _entropy(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    logp = functional.log_softmax(scores.masked_fill(~mask, -1e9), dim=1)
-    return -(logp.exp() * logp).masked_fill(~mask, 0.0).sum(dim=1).mean()

@@ -19,11 +19,13 @@ Deviations, each because it moves the score:
 - Several responses to a slate, which their user cannot give, share what is learned of it: the mean of their values stands for
   the slate's whole reward and what comes after.
 - n-step returns where the batch has them (``Batch.between``), uncorrected for exploration.
+- *Several critics*, where ``critics`` says so, each from weights of its own: what they say is their mean, in targets and when
+  served (Anschel, Baram and Shimkin, "Averaged-DQN", ICML 2017, section 4.2: the error of targets falls with their number).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -32,12 +34,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, network_config, network_of
+from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_from, slate_return
 from longgame.algorithms.slates import WAYS, slate_scores, slate_value
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
-from longgame.networks import from_arrays, tensor_items, to_arrays
+from longgame.networks import tensor_items, to_arrays
 from longgame.types import F32, F64, I64, Bool
 
 _SURE = 6.0
@@ -59,13 +61,15 @@ class SlateQConfig:
     """A unit of the network's values in units of the reward, above 0: about as large as a return."""
     double: bool = True
     """Whether one network chooses the next slate and another judges it."""
+    critics: int = 1
+    """Networks whose mean is the value, 1 or more: what one mistakes for good the others do not. Each costs its time."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.way not in WAYS:
             raise ConfigError(f"SlateQConfig.way: must be one of {', '.join(WAYS)}, got {self.way!r}")
-        if self.slots < 1 or not self.scale > 0:
-            raise ConfigError(f"SlateQConfig: slots must be 1 or more and scale above 0, got {self}")
+        if min(self.slots, self.critics) < 1 or not self.scale > 0:
+            raise ConfigError(f"SlateQConfig: slots and critics must be 1 or more and scale above 0, got {self}")
 
 
 class SlateQPolicy:
@@ -74,24 +78,23 @@ class SlateQPolicy:
     def __init__(self, about: Mapping[str, Any], arrays: Arrays) -> None:
         self._about = dict(about)
         config = network_config(about["network"])
-        self._values, self._choice = network_of(config), network_of(config)
-        from_arrays(self._values, arrays, "values.")
-        from_arrays(self._choice, arrays, "choice.")
-        self._values.eval()
-        self._choice.eval()
+        self._values = [network_from(config, arrays, _prefix(number)) for number in range(about.get("critics", 1))]
+        self._choice = network_from(config, arrays, "choice.")
         self.version = f"slateq-{digest(self.state_dict())}"
 
     @torch.inference_mode()
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         offered = tensor_items(items)
         weight = _weights(self._choice.score(self._choice.user(state), offered))
-        user = self._values.user(state)
-        worth, nothing = self._values.score(user, offered).double().numpy(), self._values.value(user).double().numpy()
+        worth, nothing = _said(self._values, state, offered)
         scores = slate_scores(weight, worth, nothing, mask, self._about["slots"], self._about["way"])
         return np.where(mask, scores, 0.0).astype(np.float32)
 
+    def _named(self) -> list[tuple[str, AnyNetwork]]:
+        return [*((_prefix(number), network) for number, network in enumerate(self._values)), ("choice.", self._choice)]
+
     def state_dict(self) -> Arrays:
-        return {**to_arrays(self._values, "values."), **to_arrays(self._choice, "choice.")}
+        return {name: array for prefix, network in self._named() for name, array in to_arrays(network, prefix).items()}
 
     def about(self) -> Mapping[str, Any]:
         return {"kind": "slateq", **self._about}
@@ -102,14 +105,17 @@ class SlateQ:
 
     def __init__(self, config: SlateQConfig, start: Arrays | None = None) -> None:
         self.config = config
-        self._values = Learned(config.network, config.pace, config.seed)
+        seeds = [config.seed, *range(config.seed + 2, config.seed + 1 + config.critics)]
+        self._values = [Learned(config.network, config.pace, seed) for seed in seeds]
         self._choice = Learned(config.network, config.pace, config.seed + 1, start)
 
     @property
     def policy(self) -> SlateQPolicy:
         config = self.config
-        about = {"network": asdict(config.network), "slots": config.slots, "way": config.way}
-        learned = {**to_arrays(self._values.target, "values."), **to_arrays(self._choice.network, "choice.")}
+        about = {"network": asdict(config.network), "slots": config.slots, "way": config.way, "critics": config.critics}
+        learned = to_arrays(self._choice.network, "choice.")
+        for number, values in enumerate(self._values):
+            learned |= to_arrays(values.target, _prefix(number))
         return SlateQPolicy(about, learned)
 
     def update(self, batch: Batch) -> Mapping[str, float]:
@@ -118,11 +124,16 @@ class SlateQ:
             loss = self._choice_loss(batch, taken)
         choice = self._choice.step(loss)
         target = torch.from_numpy((self._target(batch) / self.config.scale).astype(np.float32))
-        with self._values.learning():
-            told = self._told(batch, taken)
-        self.errors: F64 = (target - told).detach().double().numpy()  # (B,), for a replay by priority
-        values = self._values.step(functional.smooth_l1_loss(told, target))
-        return {"choice_loss": choice, "value_loss": values, "value": float(told.detach().mean()) * self.config.scale}
+        told, losses = [], []
+        for values in self._values:
+            with values.learning():
+                said = _told(values.network, batch, taken)
+            told.append(said.detach().double().numpy())
+            losses.append(values.step(functional.smooth_l1_loss(said, target)))
+        mean: F64 = np.mean(told, axis=0)
+        self.errors: F64 = target.double().numpy() - mean  # (B,), for a replay by priority
+        value = float(mean.mean()) * self.config.scale
+        return {"choice_loss": choice, "value_loss": float(np.mean(losses)), "value": value}
 
     def _choice_loss(self, batch: Batch, taken: F32) -> Tensor:
         """The conditional logit's: minus the log-chance of what was taken."""
@@ -134,46 +145,58 @@ class SlateQ:
         nothing = 1.0 - taken.sum(axis=1, keepdims=True)
         return functional.cross_entropy(every, torch.from_numpy(np.concatenate([taken, nothing], axis=1)))
 
-    def _told(self, batch: Batch, taken: F32) -> Tensor:
-        """(B,) what the network says of what was taken, or of nothing."""
-        network = self._values.network
-        user = network.user(batch.state)
-        rows = np.arange(len(taken))[:, None]
-        items = torch.from_numpy(batch.items[rows, np.maximum(batch.action, 0)])
-        of_items = (network.score(user, items) * torch.from_numpy(taken)).sum(dim=1)
-        return torch.where(torch.from_numpy(taken.any(axis=1)), of_items, network.value(user))
-
     @torch.no_grad()
     def _target(self, batch: Batch) -> F64:
         """(B,) the slate's reward and what comes after it."""
-        reward = np.where(batch.action >= 0, batch.reward, 0.0).sum(axis=1)
-        after = self._after(batch.next_state, batch.next_items, batch.next_mask) * self.config.scale
-        out: F64 = reward + batch.between + batch.discount * after
-        return out
+        return slate_return(batch, self._after(batch.next_state, batch.next_items, batch.next_mask) * self.config.scale)
 
     def _after(self, state: State, items: F32, mask: Bool) -> F64:
         """(B,) what the best next slate is worth, in units of the scale."""
         config, offered = self.config, tensor_items(items)
-        choice, slow, fast = self._choice.network, self._values.target, self._values.network
+        choice = self._choice.network
         weight = _weights(choice.score(choice.user(state), offered))
-        user = slow.user(state)
-        worth, nothing = slow.score(user, offered).double().numpy(), slow.value(user).double().numpy()
+        worth, nothing = _said([values.target for values in self._values], state, offered)
+        judged, idle = worth, nothing
         if config.double:
-            other = fast.user(state)
-            judged, idle = fast.score(other, offered).double().numpy(), fast.value(other).double().numpy()
-        else:
-            judged, idle = worth, nothing
+            judged, idle = _said([values.network for values in self._values], state, offered)
         scores = slate_scores(weight, judged, idle, mask, config.slots, config.way)
         take = min(config.slots, mask.shape[1])
         best = np.argpartition(-scores, take - 1, axis=1)[:, :take]
         return slate_value(weight, worth, nothing, best, mask)
 
     def state_dict(self) -> Arrays:
-        return {**self._values.state_dict("values."), **self._choice.state_dict("choice.")}
+        return {name: array for prefix, part in self._named() for name, array in part.state_dict(prefix).items()}
 
     def load_state_dict(self, state: Arrays) -> None:
-        self._values.load_state_dict(state, "values.")
-        self._choice.load_state_dict(state, "choice.")
+        for prefix, part in self._named():
+            part.load_state_dict(state, prefix)
+
+    def _named(self) -> list[tuple[str, Learned]]:
+        return [*((_prefix(number), values) for number, values in enumerate(self._values)), ("choice.", self._choice)]
+
+
+def _prefix(number: int) -> str:
+    """Of the arrays of a critic; the first is named as one alone is."""
+    return f"values{number + 1}." if number else "values."
+
+
+def _said(networks: Sequence[AnyNetwork], state: State, offered: Tensor) -> tuple[F64, F64]:
+    """(B, C), (B,) what they say, on average, that each item is worth if it is taken, and that nothing is."""
+    worth, nothing = [], []
+    for network in networks:
+        user = network.user(state)
+        worth.append(network.score(user, offered).double().numpy())
+        nothing.append(network.value(user).double().numpy())
+    return np.mean(worth, axis=0), np.mean(nothing, axis=0)
+
+
+def _told(network: AnyNetwork, batch: Batch, taken: F32) -> Tensor:
+    """(B,) what a network says of what was taken, or of nothing."""
+    user = network.user(batch.state)
+    rows = np.arange(len(taken))[:, None]
+    items = torch.from_numpy(batch.items[rows, np.maximum(batch.action, 0)])
+    of_items = (network.score(user, items) * torch.from_numpy(taken)).sum(dim=1)
+    return torch.where(torch.from_numpy(taken.any(axis=1)), of_items, network.value(user))
 
 
 def _weights(logit: Tensor) -> F64:

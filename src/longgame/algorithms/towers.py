@@ -99,6 +99,10 @@ class Towers(nn.Module):
             back, apart = wants @ item, wants @ bias
         return self.appeal.weight + back * scale, self.appeal.bias + apart * scale
 
+    def query(self, user: Tensor) -> Tensor:
+        """(B, H) -> (B, D): what a user asks of items; a score is its product with an item's, and a number of the user."""
+        return self._asks(user)[0]
+
     def value(self, user: Tensor) -> Tensor:
         """(B, H) -> (B,)."""
         out: Tensor = self.worth(user)[:, 0]

@@ -93,7 +93,7 @@ def simulate(
     ctx: typer.Context,
     world: Annotated[str, typer.Option(help="shop, video, feed, interest-evolution or long-term-satisfaction.")] = "shop",
     algorithm: Annotated[
-        str | None, typer.Option(help="slateq, dqn, linucb, ...: learns in the world, and is tried there beside chance.")
+        str | None, typer.Option(help="slateq, dqn, ppo, linucb, ...: learns in the world, and is tried there beside chance.")
     ] = None,
     users: Annotated[int, typer.Option(min=1, help="Users of the world; with --algorithm, users it is tried on.")] = 500,
     items: Annotated[int, typer.Option(min=1, help="Items that are offered.")] = 150,
@@ -154,7 +154,7 @@ def _must_be_learnable(world: str, algorithm: str | None, simple: bool) -> None:
         raise ConfigError(f"simulate: --world must be one of {', '.join(WORLDS)}, got {world!r}")
     if algorithm is None or simple:
         why = "--log and --looks go with the simple policy of the shop" if simple else f"--world {world} needs --algorithm"
-        raise ConfigError(f"simulate: {why}; say --algorithm slateq, dqn or sarsa, without --log and --looks")
+        raise ConfigError(f"simulate: {why}; say --algorithm slateq, dqn or ppo, without --log and --looks")
 
 
 def _learn_in(

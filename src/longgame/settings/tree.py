@@ -210,8 +210,8 @@ class PolicySection(Section):
 
     algorithm: Literal[
         "reinforce", "linear-thompson", "dqn", "sarsa", "cql", "slateq",
-        "linucb", "neural-linear", "ensemble-thompson", "tabular-q", "tabular-sarsa",
-        "iql", "bcq", "decision-transformer", "drn", "kernel-ucb",
+        "linucb", "neural-linear", "ensemble-thompson", "a2c", "ppo",
+        "tabular-q", "tabular-sarsa", "iql", "bcq", "decision-transformer", "drn", "kernel-ucb",
     ] = "reinforce"  # fmt: skip
     """reinforce is a network trained on returns; linear-thompson a Bayesian linear bandit, myopic; dqn, sarsa, cql and slateq
     learn what showing an item is worth in the long run (docs/algorithms.md says when which, and what the others are)."""
@@ -229,10 +229,10 @@ class PolicySection(Section):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Of all but linear-thompson."""
     ratio_cap: Annotated[float, Field(gt=0)] = 10.0
-    """Largest importance ratio of a slot; smaller is less variance and more bias."""
+    """Of reinforce and a2c: largest importance ratio of a slot; smaller is less variance and more bias."""
     trust: Annotated[float, Field(ge=0)] = 4.0
-    """A pick this many times likelier than when it was logged is not made likelier still, so that what is learned can be
-    proven on that log; 0 sets no limit, for a log of nearly random decisions."""
+    """Of reinforce and ppo: a pick this many times likelier than when it was logged is not made likelier still, so that what
+    is learned can be proven on that log; 0 sets no limit, for a log of nearly random decisions."""
     entropy: Annotated[float, Field(ge=0)] = 1e-3
     """Weight of the entropy bonus; keeps the policy from closing too early."""
     seed: int = 0

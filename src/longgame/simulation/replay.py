@@ -9,7 +9,7 @@ made. So a hundred thousand slates of fifty candidates take 40 MB, and the n-ste
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Replay:
         self._days = 0
         self._last = np.full(users, _UNKNOWN, np.int64)
         self._odds = np.zeros((capacity, users))
+        self._new = np.zeros((capacity, users), np.bool_)
 
     def __len__(self) -> int:
         """Decisions that can be drawn."""
@@ -68,6 +69,7 @@ class Replay:
         for name, value in row.items():
             self._columns[name][place] = value
         self._following[place] = _UNKNOWN
+        self._new[place] = True
         self._odds[place] = np.where(here, self._odds.max(initial=1.0) or 1.0, 0.0)
         rows = np.flatnonzero(here)
         before = self._last[rows]
@@ -94,6 +96,21 @@ class Replay:
             chosen = places[rng.integers(len(places), size=size)]
         self._drawn = chosen
         return self._batch(*np.divmod(chosen, self._users))
+
+    def fresh(self) -> I64:
+        """(n,) the decisions of which has become known what followed since it was asked last, as :meth:`batches` takes them."""
+        if not self._days:
+            return np.zeros(0, np.int64)
+        ready = self._ready()
+        found = ready & self._new[: len(ready)]
+        self._new[: len(ready)][found] = False
+        return np.flatnonzero(found)
+
+    def batches(self, chosen: I64, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """One pass over decisions that :meth:`fresh` told, in random order, ``size`` or fewer a batch, all about as many."""
+        if len(chosen):
+            for part in np.array_split(rng.permutation(chosen), -(-len(chosen) // size)):
+                yield self._batch(*np.divmod(part, self._users))
 
     def learned(self, errors: F64) -> None:
         """The errors (B,) of the batch that was drawn last: what it will be drawn by."""

@@ -56,10 +56,19 @@ class Training:
     """0: all decisions are learned from alike; up to 1: those that surprised more often (``Replay``)."""
     capacity: int = 200_000
     """Decisions that are held."""
+    days: int = 16
+    """Of algorithms that learn on-policy (those that have ``lives_by``): steps of the world that are lived through with one
+    policy. Such an algorithm says how it draws: ``explore``, ``temperature``, ``warm``, ``every`` and ``priority`` are not
+    looked at."""
+    passes: int = 4
+    """Of those: over all decisions of which has become known what followed, each of which is learned from this often."""
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch, self.every, self.warm, self.ahead, self.capacity) < 1:
-            raise ConfigError(f"Training: steps, batch, every, warm, ahead and capacity must be 1 or more, got {self}")
+        counts = (self.steps, self.batch, self.every, self.warm, self.ahead, self.capacity, self.days, self.passes)
+        if min(counts) < 1:
+            raise ConfigError(
+                f"Training: steps, batch, every, warm, ahead, capacity, days and passes must be 1 or more, got {self}"
+            )
         if self.warm >= self.steps:
             raise ConfigError(f"Training.warm: must be below steps, else nothing is learned, got {self.warm} of {self.steps}")
         if not 0 < self.settled <= 1 or not all(0 <= share <= 1 for share in self.explore):
@@ -73,10 +82,20 @@ def train(world: Environment, algorithm: Algorithm, training: Training, seed: in
             f"train: {type(algorithm).__name__} learns from logged futures, which a life in a world does not tell; take SlateQ "
             "or Dqn, or let it learn from a log (simulation.rollout, longgame train)"
         )
-    rng = derive(seed, "training")
-    seen = world.reset(seed)
     held = max(training.capacity // world.users, 2)
     replay = Replay(held, world.users, world.vectors, world.objective.discount, training.ahead, training.priority)
+    lives_by: Exploration | None = getattr(algorithm, "lives_by", None)
+    if lives_by is None:
+        _from_replay(world, algorithm, training, replay, seed, watch)
+    else:
+        _from_what_it_did(world, algorithm, training, lives_by, replay, seed, watch)
+
+
+def _from_replay(
+    world: Environment, algorithm: Algorithm, training: Training, replay: Replay, seed: int, watch: Watch | None
+) -> None:
+    rng = derive(seed, "training")
+    seen = world.reset(seed)
     made, owed, metrics, policy = 0, 0.0, {}, algorithm.policy
     while made < training.steps:
         share = 1.0 if made < training.warm else _share(training, made)
@@ -91,10 +110,43 @@ def train(world: Environment, algorithm: Algorithm, training: Training, seed: in
                 metrics = dict(algorithm.update(replay.draw(training.batch, rng)))
                 if training.priority:
                     replay.learned(_errors(algorithm))
+            policy = algorithm.policy if owed >= 1 else policy
             owed -= int(owed)
-            policy = algorithm.policy
             if watch is not None:
                 watch(made, metrics, policy)
+
+
+def _from_what_it_did(
+    world: Environment,
+    algorithm: Algorithm,
+    training: Training,
+    lives_by: Exploration,
+    replay: Replay,
+    seed: int,
+    watch: Watch | None,
+) -> None:
+    """On-policy: some days with the newest policy, then what came of them, and what had been open before; and on.
+
+    What follows the decisions of the last day is known only in the next round: they are learned from then, by the chance that
+    they were logged with.
+    """
+    rng = derive(seed, "training")
+    seen = world.reset(seed)
+    made, metrics, policy = 0, dict[str, float](), algorithm.policy
+    while made < training.steps:
+        for _ in range(training.days):
+            slates, odds = draw(policy, seen, world.slots, lives_by, rng)
+            step = world.step(slates)
+            replay.add(seen, slates, odds, step)
+            made += int(seen.here.sum())
+            seen = world.observe()
+        fresh = replay.fresh()
+        for _ in range(training.passes):
+            for batch in replay.batches(fresh, training.batch, rng):
+                metrics = dict(algorithm.update(batch))
+        policy = algorithm.policy
+        if watch is not None:
+            watch(made, metrics, policy)
 
 
 def _errors(algorithm: Algorithm) -> F64:

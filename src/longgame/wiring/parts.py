@@ -16,6 +16,7 @@ from longgame.algorithms.linear_thompson import LinearThompsonConfig, LinearThom
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.algorithms.slateq import SlateQPolicy
+from longgame.algorithms.wolpertinger import WolpertingerPolicy
 from longgame.arrays import Interactions
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ArtefactError, ConfigError
@@ -212,9 +213,12 @@ def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
     if kind == "rank":
         return RankPolicy(about["sharpness"])
     if kind == "slateq":
-        return SlateQPolicy({name: about[name] for name in ("network", "slots", "way")}, arrays)
+        said = {name: about[name] for name in ("network", "slots", "way")}
+        return SlateQPolicy({**said, "critics": about.get("critics", 1)}, arrays)
     if kind in POLICIES:
         return POLICIES[kind](arrays, about)
+    if kind == "wolpertinger":
+        return WolpertingerPolicy({name: about[name] for name in ("name", "network", "near", "slots")}, arrays)
     raise ArtefactError(f"policy: longgame knows no policy of kind {kind!r}; it is of another version")
 
 

@@ -32,6 +32,7 @@ from longgame.recommender import Recommender
 from longgame.rng import derive
 from longgame.settings import Settings
 from longgame.types import F64, I64
+from longgame.wiring.actors import FROM_LOGS
 from longgame.wiring.configs import Configs
 from longgame.wiring.knowledge import without_leaks
 from longgame.wiring.minds import MINDS, ONCE
@@ -163,6 +164,8 @@ def make_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) ->
         return LinearThompson(LinearThompsonConfig(network.width, network.context, seed=s.seed))
     if s.algorithm in MINDS:
         return MINDS[s.algorithm](settings, network, start)
+    if s.algorithm in FROM_LOGS:
+        return FROM_LOGS[s.algorithm](settings, network, start, exploration(settings))
     pace = Pace(s.learning_rate)
     if s.algorithm == "slateq":
         return SlateQ(SlateQConfig(network, s.slots, pace=pace, seed=s.seed), start)

@@ -23,6 +23,7 @@ from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, Lon
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
+from longgame.wiring.actors import IN_WORLDS
 from longgame.wiring.minds import DRAWN, LIVING
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
@@ -33,7 +34,7 @@ WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "long-term-satisfaction": lambda users, items: LongTermSatisfaction(LongTermSatisfactionConfig(users, items)),
 }
 """Name -> a world of so many users, in which so many items are offered."""
-ALGORITHMS = ("slateq", "dqn", "sarsa", *LIVING)
+ALGORITHMS = ("slateq", "dqn", "sarsa", *IN_WORLDS, *LIVING)
 """Those that learn from what they live through."""
 _TRIED, _LIVED = 500, 64
 """Users that a policy is tried on at once, and users that an algorithm lives with."""
@@ -50,18 +51,22 @@ def named(kind: str, users: int, items: int) -> World:
     return WORLDS[kind](users, items)
 
 
-def algorithm_for(kind: str, world: Environment, scale: float, updates: int, seed: int) -> Algorithm:
-    """An algorithm of ``ALGORITHMS`` of the size of a world."""
-    network, pace = TowersConfig(world.width, world.context, hidden=64), Pace(lasts=updates, follow=0.05)
+def algorithm_for(kind: str, world: Environment, scale: float, steps: int, seed: int) -> tuple[Algorithm, Training]:
+    """An algorithm of ``ALGORITHMS`` of the size of a world, and how it lives there for so many steps."""
+    network = TowersConfig(world.width, world.context, hidden=64)
+    if kind in IN_WORLDS:
+        return IN_WORLDS[kind](network, world.slots, scale, steps, seed)
+    lived = Training(steps, warm=max(1, min(4_000, steps // 4)), ahead=10, capacity=60_000)
+    pace = Pace(lasts=steps // lived.every, follow=0.05)
     if kind == "slateq":
-        return SlateQ(SlateQConfig(network, world.slots, pace=pace, scale=scale, seed=seed))
-    lived = Training()  # what is drawn there, once exploration has settled
-    settled = Exploration(lived.temperature, lived.explore[1])
+        return SlateQ(SlateQConfig(network, world.slots, pace=pace, scale=scale, seed=seed)), lived
+    settled = Exploration(lived.temperature, lived.explore[1])  # once exploration has settled
     if kind in LIVING:
-        return LIVING[kind](world, network, pace, scale, settled, seed)
+        lived = replace(lived, temperature=1.0) if kind in DRAWN else lived
+        return LIVING[kind](network, pace, scale, settled, seed), lived
     sarsa = settled if kind == "sarsa" else None
     together = world.slots > 1  # else an item is credited with one slot's share of what it does later
-    return Dqn(DqnConfig(network, pace, sarsa=sarsa, scale=scale, together=together, seed=seed))
+    return Dqn(DqnConfig(network, pace, sarsa=sarsa, scale=scale, together=together, seed=seed)), lived
 
 
 def study(
@@ -90,10 +95,7 @@ def study(
         trying = Environment(named(kind, min(users, _TRIED), items), slots)
         chance.append(float(trial(trying, RankPolicy(0.0), users, seed, any_slate, days).mean()))
         world = Environment(named(kind, _LIVED, items), slots)
-        training = Training(steps, warm=max(1, min(4_000, steps // 4)), ahead=10, capacity=60_000)
-        if algorithm in DRAWN:
-            training = replace(training, temperature=1.0)
-        made = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps // training.every, seed)
+        made, training = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps, seed)
         begun = time.perf_counter()
         train(world, made, training, seed, _telling(say, seed, steps))
         seconds.append(time.perf_counter() - begun)

@@ -1,0 +1,88 @@
+"""What learners share that move a policy by its gradient: the chance of picks as a tensor, and how well a slate did.
+
+The chance is ``slate``'s formula and its own derivative, exploration and the slots before included: what is differentiated is
+what is drawn and logged. How well a slate did is told by a critic of states: its reward, those of the decisions after it that
+the batch tells of (``Batch.between``), and what the state after them is worth, less what the state was worth to begin with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, slate_return
+from longgame.arrays import Batch
+from longgame.artefacts import Arrays
+from longgame.slate import Exploration, slot_log_prob_gradient, slot_log_probs
+from longgame.types import F64, I64, Bool
+
+_NEVER = -100.0
+"""What stands for the logarithm of a chance of 0: a ratio of it is 0, and no product of it is undefined."""
+
+
+class _LogProbs(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, allowed: Bool, action: I64, explore: Exploration) -> Tensor:
+        held = scores.detach().numpy()
+        ctx.drawn = held, allowed, action, explore
+        return torch.from_numpy(np.maximum(slot_log_probs(held, allowed, action, explore), _NEVER))
+
+    @staticmethod
+    def backward(ctx: Any, *weight: Tensor) -> tuple[Tensor, None, None, None]:
+        gradient = slot_log_prob_gradient(*ctx.drawn, weight[0].numpy())
+        return torch.from_numpy(gradient.astype(np.float32)), None, None, None
+
+
+def log_probs(scores: Tensor, allowed: Bool, action: I64, explore: Exploration) -> Tensor:
+    """(B, C), (B, K, C), (B, K) -> (B, K) log P(pick | picks before), 0 in an empty slot, that leads back to the scores."""
+    out: Tensor = _LogProbs.apply(scores, allowed, action, explore)  # type: ignore[no-untyped-call]  # torch's has no types
+    return out
+
+
+def entropy(scores: Tensor, mask: Tensor) -> Tensor:
+    """(B, C), (B, C) -> () the mean entropy of a first pick at temperature 1, in nats: what a bonus keeps from closing."""
+    logp = functional.log_softmax(scores.masked_fill(~mask, -1e9), dim=1)
+    return -(logp.exp() * logp).masked_fill(~mask, 0.0).sum(dim=1).mean()
+
+
+def mean_of_filled(values: Tensor, filled: Tensor) -> Tensor:
+    """(B, K), (B, K) -> () the mean over slots that were filled; 0 where none was."""
+    return torch.where(filled, values, 0.0).sum() / filled.sum().clamp(min=1)
+
+
+def standardised(values: F64) -> F64:
+    """(B,) -> (B,) with mean 0 and deviation 1; all 0 where they are alike."""
+    apart: F64 = values - values.mean() if len(values) else values
+    spread = float(apart.std()) if len(values) else 0.0
+    return apart / spread if spread > 1e-8 * max(1.0, float(np.abs(values).max(initial=0.0))) else np.zeros(len(values))
+
+
+class StateCritic:
+    """What states are worth under whoever decided, in units of ``scale``."""
+
+    def __init__(self, config: AnyNetworkConfig, pace: Pace, scale: float, seed: int, start: Arrays | None) -> None:
+        self._learned, self._scale = Learned(config, pace, seed, start), scale
+
+    def learn(self, batch: Batch) -> tuple[F64, float]:
+        """One step. (B,) how much better each slate did than was foretold before it, standardised; and the loss.
+
+        The n-step advantage: reward + between + discount V(next) - V(state), V(next) by the copy that follows slowly.
+        """
+        network, slow, scale = self._learned.network, self._learned.target, self._scale
+        with torch.no_grad():
+            after = slow.value(slow.user(batch.next_state)).double().numpy()
+        did = slate_return(batch, after * scale) / scale
+        with self._learned.learning():
+            told = network.value(network.user(batch.state))
+        loss = self._learned.step(functional.smooth_l1_loss(told, torch.from_numpy(did.astype(np.float32))))
+        return standardised(did - told.detach().double().numpy()), loss
+
+    def state_dict(self) -> Arrays:
+        return self._learned.state_dict("critic.")
+
+    def load_state_dict(self, state: Arrays) -> None:
+        self._learned.load_state_dict(state, "critic.")
