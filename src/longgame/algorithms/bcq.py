@@ -58,7 +58,8 @@ def likely(preference: F32 | F64, mask: Bool, threshold: float) -> Bool:
     open_ = np.where(mask, preference, -np.inf)
     best = open_.max(axis=1, keepdims=True)
     ratio = np.exp(open_ - np.where(np.isfinite(best), best, 0.0))
-    return mask & (ratio > threshold)
+    out: Bool = mask & (ratio > threshold)
+    return out
 
 
 def among_likely(worth: F32, preference: F32, mask: Bool, threshold: float) -> F32:

@@ -150,7 +150,7 @@ class Drn:
                 shift = dict(other.named_parameters())
                 for net in (learned.network, learned.target):  # both, or the next steps would lead back
                     for name, weight in net.named_parameters():
-                        weight += self.config.step * (shift[name] - torch.from_numpy(own[name]))
+                        weight.add_(shift[name] - torch.from_numpy(own[name]), alpha=self.config.step)
         return gain
 
     def _explored(self, own: Arrays) -> dict[str, np.ndarray[Any, Any]]:
