@@ -176,7 +176,7 @@ def test_linear_thompson_goes_on_from_what_train_learned(folder):
         assert any(isinstance(r, Decision) for _, r in ws.store.read(0, 10**6)[0])
 
 
-@pytest.mark.parametrize("algorithm", ["dqn", "sarsa", "cql", "slateq", "a2c", "ppo", *MINDS])
+@pytest.mark.parametrize("algorithm", ["dqn", "sarsa", "cql", "slateq", "a2c", "ppo", "grpo", "sac", "ddpg", "td3", *MINDS])
 def test_values_are_learned_from_the_log_published_served_and_learned_on(folder, algorithm):
     """Forced past the gate: what is published scores, comes back as it was, and the learner goes on from its state."""
     with workspace(settings(folder, **{"policy.algorithm": algorithm, "policy.slots": 3})) as ws:

@@ -184,7 +184,7 @@ class UserNetwork(nn.Module):
         return torch.cat([product, self.appeal(items).expand(*product.shape[:2], 1)], dim=2)
 
     def query(self, user: Tensor) -> Tensor:
-        """(B, H+P) -> (B, D): what a user asks of items; a score is its product with an item's, and the appeal."""
+        """(B, H+P) -> (B, D): what a user asks of items. Its product with an item's vector is the score, but for its appeal."""
         # (u W) . x rather than u . (W x): the product over C candidates stays in D, and nothing of C x H is built.
         h = self.config.hidden
         wanted = user[:, :h] @ self.item.weight

@@ -18,6 +18,7 @@ from longgame.algorithms.decision_transformer import DecisionTransformer, Decisi
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.drn import Drn, DrnConfig
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig
+from longgame.algorithms.grpo import Grpo, GrpoConfig
 from longgame.algorithms.iql import Iql, IqlConfig
 from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
@@ -91,6 +92,11 @@ def sac(network: NetworkConfig | TowersConfig = TOWERS, **more: object) -> Sac:
     return Sac(SacConfig(network, **settings), start)  # type: ignore[arg-type]
 
 
+def grpo(network: NetworkConfig | TowersConfig = TOWERS, **more: object) -> Grpo:
+    start = indifferent(network) if isinstance(network, NetworkConfig) else None
+    return Grpo(GrpoConfig(network, **{"pace": FAST, "group": 8, **more}), start)  # type: ignore[arg-type]
+
+
 def td3(**more: object) -> Wolpertinger:
     return Wolpertinger(WolpertingerConfig(**{"network": TOWERS, "pace": FAST, "actor": FAST, **more}))  # type: ignore[arg-type]
 
@@ -116,6 +122,8 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "neural-linear, on attention": lambda: neural(NETWORK),
     "ensemble-thompson": lambda: ensemble(TOWERS),
     "ensemble-thompson, on attention": lambda: ensemble(NETWORK, ahead=False),
+    "grpo": grpo,
+    "grpo, held and passed": lambda: grpo(network=NETWORK, beta=0.01, passes=2, slots=2, scale=3.0),
     "sac": sac,
     "sac, together and waiting": lambda: sac(network=NETWORK, together=True, wait=2, scale=3.0),
     "td3": td3,

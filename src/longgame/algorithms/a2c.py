@@ -38,7 +38,7 @@ from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.arrays import Batch
 from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
-from longgame.networks import tensor_items, to_arrays
+from longgame.networks import tensor, tensor_items, to_arrays
 from longgame.slate import Exploration
 
 
@@ -100,7 +100,7 @@ class A2c:
             scores = network.score(network.user(batch.state), tensor_items(batch.items))
         logp = log_probs(scores, batch.allowed, batch.action, config.explore)
         loss = actor_loss(logp, logged, torch.from_numpy(advantage), filled, config.cap)
-        spread = entropy(scores, torch.from_numpy(batch.mask))
+        spread = entropy(scores, tensor(batch.mask))
         self._actor.step(loss - config.entropy * spread, limit=1.0)
         reward = np.where(batch.action >= 0, batch.reward, 0.0).sum(axis=1)
         return {

@@ -31,7 +31,7 @@ from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.arrays import Batch
 from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
-from longgame.networks import tensor_items, to_arrays
+from longgame.networks import tensor, tensor_items, to_arrays
 from longgame.slate import Exploration
 
 
@@ -94,7 +94,7 @@ class Ppo:
             scores = network.score(network.user(batch.state), tensor_items(batch.items))
         logp = log_probs(scores, batch.allowed, batch.action, config.explore)
         loss = clipped_loss(logp, logged, torch.from_numpy(advantage)[:, None], filled, config.clip)
-        spread = entropy(scores, torch.from_numpy(batch.mask))
+        spread = entropy(scores, tensor(batch.mask))
         self._actor.step(loss - config.entropy * spread, limit=1.0)
         moved = (logp.detach() - logged).exp() - 1.0
         reward = np.where(batch.action >= 0, batch.reward, 0.0).sum(axis=1)

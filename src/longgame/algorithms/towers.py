@@ -100,7 +100,7 @@ class Towers(nn.Module):
         return self.appeal.weight + back * scale, self.appeal.bias + apart * scale
 
     def query(self, user: Tensor) -> Tensor:
-        """(B, H) -> (B, D): what a user asks of items; a score is its product with an item's, and a number of the user."""
+        """(B, H) -> (B, D): what a user asks of items. Its product with an item's vector is the score, but for one number."""
         return self._asks(user)[0]
 
     def value(self, user: Tensor) -> Tensor:

@@ -79,8 +79,8 @@ class WolpertingerConfig:
     def __post_init__(self) -> None:
         if not 0 < self.near <= 1 or self.delay < 1 or min(self.noise, self.wait) < 0 or not self.scale > 0:
             raise ConfigError(
-                "WolpertingerConfig: near must lie in (0, 1], delay be 1 or more, noise and wait not below 0, scale above 0, "
-                f"got {self}"
+                "WolpertingerConfig: near must lie in (0, 1], delay be 1 or more, noise and wait not be below 0 and scale be "
+                f"above 0, got {self}"
             )
 
     @staticmethod
@@ -94,10 +94,11 @@ class WolpertingerConfig:
 
 
 def proto_items(query: Tensor, items: Tensor, mask: Tensor) -> Tensor:
-    """(B, D) what is asked for, (B, C, D) or (C, D), (B, C) -> (B, D) in its direction, as long as items are on average."""
+    """(B, D), (B, C, D) or (C, D), (B, C) -> (B, D) in the direction of the first, as long as what is offered."""
     square = (items**2).sum(dim=-1).expand(mask.shape)
     length = (torch.where(mask, square, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).sqrt()
-    return query / query.norm(dim=1, keepdim=True).clamp(min=1e-8) * length[:, None]
+    out: Tensor = query / query.norm(dim=1, keepdim=True).clamp(min=1e-8) * length[:, None]
+    return out
 
 
 def nearest(proto: F32, items: F32, mask: Bool, count: I64) -> tuple[Bool, F32]:

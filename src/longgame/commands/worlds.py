@@ -93,7 +93,7 @@ def simulate(
     ctx: typer.Context,
     world: Annotated[str, typer.Option(help="shop, video, feed, interest-evolution or long-term-satisfaction.")] = "shop",
     algorithm: Annotated[
-        str | None, typer.Option(help="slateq, dqn, ppo, linucb, ...: learns in the world, and is tried there beside chance.")
+        str | None, typer.Option(help="slateq, dqn, linucb, ...: learns in the world, and is tried there beside chance.")
     ] = None,
     users: Annotated[int, typer.Option(min=1, help="Users of the world; with --algorithm, users it is tried on.")] = 500,
     items: Annotated[int, typer.Option(min=1, help="Items that are offered.")] = 150,

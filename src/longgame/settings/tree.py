@@ -210,7 +210,7 @@ class PolicySection(Section):
 
     algorithm: Literal[
         "reinforce", "linear-thompson", "dqn", "sarsa", "cql", "slateq",
-        "linucb", "neural-linear", "ensemble-thompson", "a2c", "ppo",
+        "linucb", "neural-linear", "ensemble-thompson", "a2c", "ppo", "grpo", "sac", "ddpg", "td3",
         "tabular-q", "tabular-sarsa", "iql", "bcq", "decision-transformer", "drn", "kernel-ucb",
     ] = "reinforce"  # fmt: skip
     """reinforce is a network trained on returns; linear-thompson a Bayesian linear bandit, myopic; dqn, sarsa, cql and slateq

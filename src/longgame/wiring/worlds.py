@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, Lon
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
-from longgame.wiring.actors import IN_WORLDS
+from longgame.wiring.actors import IN_WORLDS, replayed
 from longgame.wiring.minds import DRAWN, LIVING
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
@@ -56,13 +55,12 @@ def algorithm_for(kind: str, world: Environment, scale: float, steps: int, seed:
     network = TowersConfig(world.width, world.context, hidden=64)
     if kind in IN_WORLDS:
         return IN_WORLDS[kind](network, world.slots, scale, steps, seed)
-    lived = Training(steps, warm=max(1, min(4_000, steps // 4)), ahead=10, capacity=60_000)
+    lived = replayed(steps, temperature=1.0) if kind in DRAWN else replayed(steps)
     pace = Pace(lasts=steps // lived.every, follow=0.05)
     if kind == "slateq":
         return SlateQ(SlateQConfig(network, world.slots, pace=pace, scale=scale, seed=seed)), lived
     settled = Exploration(lived.temperature, lived.explore[1])  # once exploration has settled
     if kind in LIVING:
-        lived = replace(lived, temperature=1.0) if kind in DRAWN else lived
         return LIVING[kind](network, pace, scale, settled, seed), lived
     sarsa = settled if kind == "sarsa" else None
     together = world.slots > 1  # else an item is credited with one slot's share of what it does later
