@@ -18,7 +18,7 @@ from longgame.algorithms.decision_transformer import (
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.drn import Drn, DrnConfig, duel, explored, interleaved
 from longgame.algorithms.imitation import imitation_loss
-from longgame.algorithms.iql import Iql, IqlConfig, expectile_loss, slot_targets
+from longgame.algorithms.iql import Iql, IqlConfig, expectile_loss
 from longgame.algorithms.tabular import Tabular, TabularConfig, averaged, filled_in, summary
 from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import Batch, State
@@ -144,15 +144,6 @@ def test_expectiles_by_hand():
     error = torch.tensor([[2.0, -1.0], [-3.0, 7.0]])
     filled = torch.tensor([[True, True], [True, False]])
     assert float(expectile_loss(error, 0.9, filled)) == pytest.approx((0.9 * 4 + 0.1 * 1 + 0.1 * 9) / 3)
-
-
-def test_targets_of_iql_by_hand():
-    rows = replace(batch(3), between=np.linspace(0, 1, B).astype(np.float32))
-    got, after = slot_targets(rows, np.arange(B, dtype=float)), np.arange(B)
-    for (b, k), column in np.ndenumerate(rows.action):
-        n = (rows.action[b] >= 0).sum()
-        wanted = rows.reward[b, k] + rows.between[b] / n + rows.discount[b] * after[b] if column >= 0 else 0.0
-        assert got[b, k] == pytest.approx(wanted, rel=1e-6)
 
 
 def test_the_value_of_a_state_is_an_expectile_and_never_asks_for_what_was_not_shown():

@@ -3,7 +3,8 @@
     python benchmarks/peers/vw_bandit.py FILE [--actions 2]
 
 Prints a line ``@ {"loss", "actions"}``: the progressive loss that it reports of itself, and what it would have shown for each
-example before it learned of it, numbered from 1. Its arguments are those of its own regression test of this file.
+example before it learned of it, numbered from 0 (so it writes them, though it reads them from 1). Its arguments are those of
+its own regression test of this file.
 
 The environment: ``python -m venv PEER && PEER/bin/pip install vowpalwabbit==9.11.9``, then PEER/bin/python.
 """

@@ -347,8 +347,7 @@ def bandit(seed: int, logging: np.ndarray | None = None, b: int = 256, k: int = 
     )
 
 
-VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "td3", "ddpg")
-VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "kernel", "tabular", "bcq", "decision")
+VALUES = ("dqn", "sarsa", "cql", "slateq", "linucb", "td3", "ddpg", "kernel", "tabular", "bcq", "decision")
 """Versions of policies whose scores are values."""
 
 

@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, network_config, network_of
+from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, network_config, network_from
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.imitation import imitation_loss
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
-from longgame.networks import from_arrays, tensor, tensor_items, to_arrays
+from longgame.networks import tensor, tensor_items, to_arrays
 from longgame.types import F32, F64, Bool
 
 _FAR = 1e3
@@ -58,7 +58,8 @@ def likely(preference: F32 | F64, mask: Bool, threshold: float) -> Bool:
     open_ = np.where(mask, preference, -np.inf)
     best = open_.max(axis=1, keepdims=True)
     ratio = np.exp(open_ - np.where(np.isfinite(best), best, 0.0))
-    return mask & (ratio > threshold)
+    out: Bool = mask & (ratio > threshold)
+    return out
 
 
 def among_likely(worth: F32, preference: F32, mask: Bool, threshold: float) -> F32:
@@ -78,11 +79,7 @@ class BcqPolicy:
         """``about`` holds the ``network``'s config and the ``threshold``."""
         self._about = dict(about)
         config = network_config(about["network"])
-        self._values, self._log = network_of(config), network_of(config)
-        from_arrays(self._values, arrays, "values.")
-        from_arrays(self._log, arrays, "log.")
-        self._values.eval()
-        self._log.eval()
+        self._values, self._log = network_from(config, arrays, "values."), network_from(config, arrays, "log.")
         told = np.array([about["threshold"]])
         self.version = f"bcq-{digest({**self.state_dict(), 'threshold': told})}"
 

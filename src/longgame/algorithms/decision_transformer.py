@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, network_config, network_of
+from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, network_config, network_from
 from longgame.algorithms.imitation import imitation_loss
 from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest, shaped
 from longgame.errors import ConfigError
-from longgame.networks import from_arrays, tensor, tensor_items, to_arrays
+from longgame.networks import tensor, tensor_items, to_arrays
 from longgame.types import F32, F64, Bool
 
 
@@ -68,9 +68,7 @@ class DecisionTransformerPolicy:
     def __init__(self, about: Mapping[str, Any], arrays: Arrays) -> None:
         """``about`` holds the ``network``'s config, its context one wider than the state's, and the ``target``."""
         self._about = dict(about)
-        self._network = network_of(network_config(about["network"]))
-        from_arrays(self._network, arrays)
-        self._network.eval()
+        self._network = network_from(network_config(about["network"]), arrays)
         self.version = f"decision-transformer-{digest({**self.state_dict(), 'target': np.array([about['target']])})}"
 
     @torch.inference_mode()

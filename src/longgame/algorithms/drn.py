@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from longgame.algorithms.critic import AnyNetworkConfig, Pace, network_config, network_of
+from longgame.algorithms.critic import AnyNetworkConfig, Pace, network_config, network_from
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
-from longgame.networks import from_arrays, tensor_items, to_arrays
+from longgame.networks import tensor_items, to_arrays
 from longgame.rng import derive
 from longgame.slate import Exploration, pick_probabilities, slot_log_probs
 from longgame.types import F32, F64, Bool
@@ -97,11 +97,7 @@ class DrnPolicy:
         """``about`` holds the ``network``'s config and the ``temperature``."""
         self._about = dict(about)
         config = network_config(about["network"])
-        self._own, self._other = network_of(config), network_of(config)
-        from_arrays(self._own, arrays, "own.")
-        from_arrays(self._other, arrays, "explored.")
-        self._own.eval()
-        self._other.eval()
+        self._own, self._other = network_from(config, arrays, "own."), network_from(config, arrays, "explored.")
         self.version = f"drn-{digest({**self.state_dict(), 'temperature': np.array([about['temperature']])})}"
 
     @torch.inference_mode()
@@ -145,9 +141,7 @@ class Drn:
         """Judge the explored network on the batch, and take a step towards it where it did better; by how much it did."""
         learned = self._values.learned
         own = to_arrays(learned.target)
-        other = network_of(self.config.network)
-        from_arrays(other, self._explored(own))
-        other.eval()
+        other = network_from(self.config.network, self._explored(own))
         offered = tensor_items(batch.items)
         with torch.no_grad():
             mine, its = (net.score(net.user(batch.state), offered).numpy() for net in (learned.target, other))
@@ -156,7 +150,7 @@ class Drn:
                 shift = dict(other.named_parameters())
                 for net in (learned.network, learned.target):  # both, or the next steps would lead back
                     for name, weight in net.named_parameters():
-                        weight += self.config.step * (shift[name] - torch.from_numpy(own[name]))
+                        weight.add_(shift[name] - torch.from_numpy(own[name]), alpha=self.config.step)
         return gain
 
     def _explored(self, own: Arrays) -> dict[str, np.ndarray[Any, Any]]:

@@ -18,7 +18,7 @@ say which rows it had before; a slate of K is worth the sum of its items, as in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from longgame.algorithms.ahead import best_slates
-from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_of
+from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_config, network_from
 from longgame.algorithms.dqn import Offered
 from longgame.algorithms.matching import log_shares
+from longgame.algorithms.slots import slot_targets
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest, shaped
 from longgame.errors import ConfigError
-from longgame.networks import from_arrays, load_optimizer, optimizer_arrays, tensor_items, to_arrays
+from longgame.networks import load_optimizer, optimizer_arrays, tensor_items, to_arrays
 from longgame.rng import derive
 from longgame.types import F32, F64, Bool
 
@@ -75,9 +76,7 @@ class EnsembleThompsonPolicy:
     def __init__(self, about: Mapping[str, Any], arrays: Arrays) -> None:
         """``about`` holds the ``network``'s config and the ``smoothing``."""
         self._about = dict(about)
-        self._network = network_of(network_config(about["network"]))
-        from_arrays(self._network, arrays, "network.")
-        self._network.eval()
+        self._network = network_from(network_config(about["network"]), arrays, "network.")
         self._heads = torch.from_numpy(np.array(arrays["heads"], np.float32))
         self.version = f"ensemble-thompson-{digest(self.state_dict())}"
 
@@ -139,18 +138,15 @@ class EnsembleThompson:
     @torch.no_grad()
     def _targets(self, batch: Batch) -> F64:
         """(B, K, M) what each head is to say of each slot: its reward and its share of what that head hopes for after it."""
-        config, filled = self.config, batch.action >= 0
-        reward = np.repeat(np.where(filled, batch.reward, 0.0)[:, :, None], config.heads, axis=2).astype(np.float64)
-        if not config.ahead:
-            return reward
-        slow = self._learned.target
-        worth = _scores(slow, slow.user(batch.next_state), tensor_items(batch.next_items), self._slow).double().numpy()
-        slots = filled.sum(axis=1)
-        after = best_slates(worth, batch.next_mask[:, None], slots[:, None]) * config.scale
-        ahead = (np.broadcast_to(batch.between, len(batch))[:, None] + batch.discount[:, None] * after) / np.maximum(slots, 1)[
-            :, None
-        ]
-        return np.where(filled[:, :, None], reward + ahead[:, None, :], 0.0)
+        config, slots = self.config, (batch.action >= 0).sum(axis=1)
+        after = np.zeros((len(batch), config.heads))
+        if config.ahead:
+            slow = self._learned.target
+            worth = _scores(slow, slow.user(batch.next_state), tensor_items(batch.next_items), self._slow).double().numpy()
+            after = best_slates(worth, batch.next_mask[:, None], slots[:, None]) * config.scale
+        else:
+            batch = replace(batch, between=0.0)
+        return np.stack([slot_targets(batch, head) for head in after.T], axis=2)
 
     def state_dict(self) -> Arrays:
         heads = {"heads": self._heads.detach().numpy().copy(), "slow": self._slow.numpy().copy()}

@@ -25,11 +25,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace
 from longgame.algorithms.dqn import Offered
 from longgame.algorithms.reinforce import NetworkPolicy
+from longgame.algorithms.slots import slot_loss, slot_targets
 from longgame.arrays import Batch
 from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
@@ -90,13 +90,14 @@ class Iql:
             user = slow.user(batch.state)
             worth, expected = slow.score(user, shown), slow.value(user)
             after = slow.value(slow.user(batch.next_state)).double().numpy() * config.scale
-            target = torch.from_numpy((slot_targets(batch, after) / config.scale).astype(np.float32))
+            slots = (batch.action >= 0).sum(axis=1)  # V is of one slot, and the next slate as long as this one
+            target = torch.from_numpy((slot_targets(batch, slots * after) / config.scale).astype(np.float32))
         with self._values.learning():
             user = network.user(batch.state)
             told, value = network.score(user, shown), network.value(user)
         held = expectile_loss(worth - value[:, None], config.expectile, filled)
-        fit = (functional.smooth_l1_loss(told, target, reduction="none") * filled).sum() / filled.sum().clamp(min=1)
-        self.errors: F64 = ((target - told).detach().abs() * filled).amax(dim=1).double().numpy()
+        fit, errors = slot_loss(told, target, filled, together=False)
+        self.errors: F64 = errors.double().numpy()  # (B,), for a replay by priority
         self._values.step(fit + held)
         weight = self._imitate(batch, (worth - expected[:, None]).double().numpy())
         return {
@@ -125,10 +126,3 @@ class Iql:
     def load_state_dict(self, state: Arrays) -> None:
         self._values.load_state_dict(state, "values.")
         self._policy.load_state_dict(state, "policy.")
-
-
-def slot_targets(batch: Batch, after: F64) -> F64:
-    """(B, K) eq. 6, (B,) ``after`` being V of a slot of the next slate, in units of the reward; 0 in an empty slot."""
-    filled = batch.action >= 0
-    ahead = batch.between / np.maximum(filled.sum(axis=1), 1) + batch.discount * after
-    return np.where(filled, batch.reward + ahead[:, None], 0.0)

@@ -87,6 +87,8 @@ class KernelUcb:
         self._rewards: F64 = np.zeros(n)
         self._root: F64 = np.eye(n)
         self._count = 0
+        self._told: F64 | None = None
+        """(P,) weights that say the mean, until more is learned"""
 
     @property
     def policy(self) -> KernelUcbPolicy:
@@ -98,13 +100,12 @@ class KernelUcb:
     def predict(self, state: State, items: F32) -> F32:
         """(B, C) what each item is expected to bring, without optimism."""
         x = features(state, items)
-        weights = self._coefficients() @ self._rows[: self._count]
-        out: F32 = (x @ weights).astype(np.float32)
+        out: F32 = (x @ self._weights()).astype(np.float32)
         return out
 
     def update(self, batch: Batch) -> Mapping[str, float]:
         x, reward = observed(batch)
-        error = reward - x @ (self._coefficients() @ self._rows[: self._count])
+        error = reward - x @ self._weights()
         if len(x):
             self._keep(x[-self.config.rows :], reward[-self.config.rows :])
         return {
@@ -128,7 +129,13 @@ class KernelUcb:
             own -= beside.T @ beside
         self._root[n:end, n:end] = np.linalg.cholesky(own)
         self._rows[n:end], self._rewards[n:end] = x, reward
-        self._count = end
+        self._count, self._told = end, None
+
+    def _weights(self) -> F64:
+        """(P,)"""
+        if self._told is None:
+            self._told = self._coefficients() @ self._rows[: self._count]
+        return self._told
 
     def _coefficients(self) -> F64:
         n = self._count
@@ -146,4 +153,4 @@ class KernelUcb:
     def load_state_dict(self, state: Arrays) -> None:
         rows, rewards = shaped(state, "rows", self._rows.shape), shaped(state, "rewards", self._rewards.shape)
         root, count = shaped(state, "root", self._root.shape), shaped(state, "count", (1,))
-        self._rows, self._rewards, self._root, self._count = rows, rewards, root, int(count[0])
+        self._rows, self._rewards, self._root, self._count, self._told = rows, rewards, root, int(count[0]), None

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from longgame.algorithms.critic import network_config, network_of
+from longgame.algorithms.critic import network_config, network_from
 from longgame.arrays import State
 from longgame.artefacts import Arrays, digest
-from longgame.networks import from_arrays, tensor_items, to_arrays
+from longgame.networks import tensor_items, to_arrays
 from longgame.types import F32, F64, Bool
 
 
@@ -45,9 +45,7 @@ class TermsPolicy:
     def __init__(self, about: Mapping[str, Any], arrays: Arrays) -> None:
         """``about`` holds the ``network``'s config and the ``smoothing``."""
         self._about = dict(about)
-        self._network = network_of(network_config(about["network"]))
-        from_arrays(self._network, arrays, "network.")
-        self._network.eval()
+        self._network = network_from(network_config(about["network"]), arrays, "network.")
         self._draws = np.array(arrays["draws"], np.float32)  # (M, P+1)
         self.version = f"neural-linear-{digest(self.state_dict())}"
 

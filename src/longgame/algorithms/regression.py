@@ -25,7 +25,7 @@ class Posterior:
     @property
     def mean(self) -> F64:
         """(P,)"""
-        out: F64 = np.linalg.solve(self.precision, self.moment)
+        out: F64 = np.linalg.solve(self.precision, self.moment).astype(np.float64, copy=False)
         return out
 
     def draws(self, m: int, rng: np.random.Generator) -> F32:

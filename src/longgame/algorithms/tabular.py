@@ -23,6 +23,7 @@ import numpy as np
 from longgame.algorithms.ahead import best_slates
 from longgame.algorithms.clusters import Clusters
 from longgame.algorithms.dqn import expected_slates
+from longgame.algorithms.slots import slot_targets
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest, shaped
 from longgame.errors import ConfigError
@@ -149,8 +150,7 @@ class Tabular:
         else:
             drawn = expected_slates(worth, batch.next_mask, slots, self.config.sarsa)
             after = (drawn * np.where(batch.next_mask, worth, 0.0)).sum(axis=1)
-        ahead = (batch.between + batch.discount * after) / np.maximum(slots, 1)
-        return np.where(batch.action >= 0, batch.reward + ahead[:, None], 0.0)
+        return slot_targets(batch, after)
 
     def state_dict(self) -> Arrays:
         learned = {"table": self._table.copy(), "visits": self._visits.copy()}

@@ -142,6 +142,12 @@ CLAIMS = (
         "interval above myopic in each",
     ),
     Claim(
+        "bandits",
+        "a contextual bandit on texts, learned as they come: progressive doubly robust loss, Vowpal Wabbit's on the same "
+        "examples with `--peer`",
+        ".1325",
+    ),
+    Claim(
         "speed",
         "steps a second of the worlds, RecSim's beside them with `--recsim`; "
         "updates a second of Q-learning, d3rlpy's with `--d3rlpy`",

@@ -22,7 +22,6 @@ from longgame.artefacts import Arrays
 from longgame.networks import NetworkConfig
 from longgame.protocols import Algorithm
 from longgame.settings import Settings
-from longgame.simulation import Environment
 from longgame.slate import Exploration
 from longgame.wiring.workspace import exploration
 
@@ -65,22 +64,22 @@ MINDS: Mapping[str, Make] = {
 ONCE = ("linear-thompson", "linucb", "kernel-ucb")
 """Those that count what they have seen, and must not count it twice: one pass over a log."""
 
-Live = Callable[[Environment, TowersConfig, Pace, float, Exploration, int], Algorithm]
-"""A world, a network of its size, a pace, a unit of returns, the exploration that settles there, a seed."""
+Live = Callable[[TowersConfig, Pace, float, Exploration, int], Algorithm]
+"""A network of a world's size, a pace, a unit of returns, the exploration that settles there, a seed."""
 
 LIVING: Mapping[str, Live] = {
-    "tabular-q": lambda world, net, pace, scale, explore, seed: Tabular(TabularConfig(net.width, net.context, 128, 64)),
-    "tabular-sarsa": lambda world, net, pace, scale, explore, seed: Tabular(
+    "tabular-q": lambda net, pace, scale, explore, seed: Tabular(TabularConfig(net.width, net.context, 128, 64)),
+    "tabular-sarsa": lambda net, pace, scale, explore, seed: Tabular(
         TabularConfig(net.width, net.context, 128, 64, sarsa=explore)
     ),
-    "linucb": lambda world, net, pace, scale, explore, seed: LinUcb(LinUcbConfig(net.width, net.context)),
-    "neural-linear": lambda world, net, pace, scale, explore, seed: NeuralLinear(NeuralLinearConfig(net, pace, seed=seed)),
-    "ensemble-thompson": lambda world, net, pace, scale, explore, seed: EnsembleThompson(
+    "linucb": lambda net, pace, scale, explore, seed: LinUcb(LinUcbConfig(net.width, net.context)),
+    "neural-linear": lambda net, pace, scale, explore, seed: NeuralLinear(NeuralLinearConfig(net, pace, seed=seed)),
+    "ensemble-thompson": lambda net, pace, scale, explore, seed: EnsembleThompson(
         EnsembleThompsonConfig(net, pace, scale=scale, seed=seed)
     ),
-    "iql": lambda world, net, pace, scale, explore, seed: Iql(IqlConfig(net, pace, scale=scale, seed=seed)),
-    "bcq": lambda world, net, pace, scale, explore, seed: Bcq(BcqConfig(net, pace, scale=scale, seed=seed)),
-    "drn": lambda world, net, pace, scale, explore, seed: Drn(DrnConfig(net, pace, scale=scale, seed=seed)),
+    "iql": lambda net, pace, scale, explore, seed: Iql(IqlConfig(net, pace, scale=scale, seed=seed)),
+    "bcq": lambda net, pace, scale, explore, seed: Bcq(BcqConfig(net, pace, scale=scale, seed=seed)),
+    "drn": lambda net, pace, scale, explore, seed: Drn(DrnConfig(net, pace, scale=scale, seed=seed)),
 }
 """Those that learn from what they live through (``worlds.algorithm_for``)."""
 

@@ -59,9 +59,9 @@ def algorithm_for(kind: str, world: Environment, scale: float, steps: int, seed:
     pace = Pace(lasts=steps // lived.every, follow=0.05)
     if kind == "slateq":
         return SlateQ(SlateQConfig(network, world.slots, pace=pace, scale=scale, seed=seed)), lived
-    settled = Exploration(lived.temperature, lived.explore[1])  # what is drawn there in the end
+    settled = Exploration(lived.temperature, lived.explore[1])  # once exploration has settled
     if kind in LIVING:
-        return LIVING[kind](world, network, pace, scale, settled, seed), lived
+        return LIVING[kind](network, pace, scale, settled, seed), lived
     sarsa = settled if kind == "sarsa" else None
     together = world.slots > 1  # else an item is credited with one slot's share of what it does later
     return Dqn(DqnConfig(network, pace, sarsa=sarsa, scale=scale, together=together, seed=seed)), lived
