@@ -33,7 +33,8 @@ class _LogProbs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *weight: Tensor) -> tuple[Tensor, None, None, None]:
-        gradient = slot_log_prob_gradient(*ctx.drawn, weight[0].numpy())
+        scores, allowed, action, explore = ctx.drawn
+        gradient = slot_log_prob_gradient(scores, allowed, action, explore, weight[0].numpy())
         return torch.from_numpy(gradient.astype(np.float32)), None, None, None
 
 

@@ -137,6 +137,11 @@ CLAIMS = (
         "280 and 430 (lower bound); 1,150",
     ),
     Claim(
+        "learners",
+        "every learner that can live in a world, in one, with one budget: returns, learning curves, beside chance and myopic",
+        "interval above myopic",
+    ),
+    Claim(
         "worlds_long_term",
         "what is learned for the long run beside what is learned for today: video service, feed and shop, five seeds",
         "interval above myopic in each",
