@@ -9,7 +9,7 @@ draws stand for the posterior, smoothed by ``smoothing`` of a win for every item
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ from longgame.artefacts import Arrays, digest
 from longgame.errors import ArtefactError, ConfigError
 from longgame.rng import derive
 from longgame.types import F32, F64, Bool
+
+_AT_ONCE = 1 << 19
+"""Payoffs that are reckoned at once."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class LinearThompsonConfig:
     """M posterior draws a snapshot holds."""
     smoothing: float = 0.1
     """Wins given to every item beforehand, above 0, so that no log-preference is infinite."""
+    crossed: bool = False
+    """Whether every number of an item meets every number of the history's mean, and not the same one alone: what was looked at
+    may then speak for an item that is unlike it. D^2 weights in place of D, so for items of few numbers."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,7 +53,7 @@ class LinearThompsonConfig:
     @property
     def size(self) -> int:
         """P, number of weights."""
-        return 1 + 2 * self.width + self.context * self.width
+        return 1 + self.width * (1 + (self.width if self.crossed else 1) + self.context)
 
 
 class LinearThompsonPolicy:
@@ -60,17 +66,34 @@ class LinearThompsonPolicy:
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         b, c = mask.shape
         wins = np.zeros((b, c), np.float64)
-        for row, x in enumerate(_features(state, items)):  # row by row: M x C payoffs stay near the caches
-            payoff = self._draws @ x.T  # (M, C)
-            payoff[:, ~mask[row]] = -np.inf
-            best = payoff == payoff.max(axis=1, keepdims=True)
-            if np.count_nonzero(best) == len(best):
-                wins[row] = best.sum(axis=0)
+        asks, some = self._asks(state), max(1, _AT_ONCE // (len(self._draws) * c))
+        for rows in (slice(first, first + some) for first in range(0, b, some)):  # payoffs stay near the caches
+            payoff = asks(rows) @ items[rows].swapaxes(1, 2)  # (n, M, C)
+            payoff = np.where(mask[rows, None], payoff, -np.inf)
+            best = payoff == payoff.max(axis=2, keepdims=True)
+            if np.count_nonzero(best) == best.shape[0] * best.shape[1]:
+                wins[rows] = best.sum(axis=1)
             else:  # items alike, such as two of one text, share what they win
-                wins[row] = (best / best.sum(axis=1, keepdims=True)).sum(axis=0)
+                wins[rows] = (best / best.sum(axis=2, keepdims=True)).sum(axis=1)
         share = (wins + self._config.smoothing) / (len(self._draws) + self._config.smoothing * c)
         out: F32 = np.log(share).astype(np.float32)
         return out
+
+    def _asks(self, state: State) -> Callable[[slice], F32]:
+        """Rows of B -> (n, M, D): an item's payoff is its vector times them, and the first weight, which all items share."""
+        d, m = self._config.width, len(self._draws)
+        taste, numbers = _user(state, self._config.crossed)
+        own, rest = self._draws[:, 1 : 1 + d], self._draws[:, 1 + d :]
+        alike = np.zeros((m, d), np.float32)
+        if not self._config.crossed:
+            alike, rest = rest[:, :d], rest[:, d:]
+        met = rest.reshape(m, numbers.shape[1], d).swapaxes(0, 1).reshape(numbers.shape[1], m * d)
+
+        def asks(rows: slice) -> F32:
+            out: F32 = own + taste[rows, None] * alike + (numbers[rows] @ met).reshape(-1, m, d)
+            return out
+
+        return asks
 
     def state_dict(self) -> Arrays:
         return {"draws": self._draws}
@@ -98,13 +121,13 @@ class LinearThompson:
     def predict(self, state: State, items: F32) -> F32:
         """(B, C) the posterior mean of the reward of each item: the reward model of doubly robust estimates."""
         mean = np.linalg.solve(self._precision, self._moment).astype(np.float32)
-        out: F32 = _features(state, items) @ mean
+        out: F32 = _features(state, items, self.config.crossed) @ mean
         return out
 
     def update(self, batch: Batch) -> Mapping[str, float]:
         row, slot = np.nonzero(batch.action >= 0)
         shown = np.take_along_axis(batch.items, np.maximum(batch.action, 0)[:, :, None], axis=1)
-        x = _features(batch.state, shown)[row, slot].astype(np.float64)
+        x = _features(batch.state, shown, self.config.crossed)[row, slot].astype(np.float64)
         reward = batch.reward[row, slot].astype(np.float64)
         error = reward - x @ np.linalg.solve(self._precision, self._moment)
         self._precision += x.T @ x / self.config.noise**2
@@ -125,11 +148,21 @@ class LinearThompson:
         self._precision, self._moment = np.array(state["precision"], np.float64), np.array(state["moment"], np.float64)
 
 
-def _features(state: State, items: F32) -> F32:
-    """(B, C, P): 1, the item, the item times the mean of the history, the item times each context feature."""
+def _user(state: State, crossed: bool) -> tuple[F32, F32]:
+    """(B, D) the mean of the history; (B, G) what meets each number of an item: the context, crossed behind that mean."""
     present = state.present
     weight = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
-    taste = np.einsum("bt,btd->bd", weight.astype(np.float32), state.history)
-    parts = [np.ones((*items.shape[:2], 1), np.float32), items, items * taste[:, None, :]]
-    parts += [items * state.context[:, None, f, None] for f in range(state.context.shape[1])]
+    taste: F32 = np.einsum("bt,btd->bd", weight.astype(np.float32), state.history)
+    return taste, np.concatenate([taste, state.context], axis=1) if crossed else state.context
+
+
+def _features(state: State, items: F32, crossed: bool) -> F32:
+    """(B, C, P): 1, the item, the item times the mean of the history, the item times each context feature.
+
+    Crossed, the item times each number of that mean.
+    """
+    taste, numbers = _user(state, crossed)
+    parts = [np.ones((*items.shape[:2], 1), np.float32), items]
+    parts += [] if crossed else [items * taste[:, None, :]]
+    parts += [items * numbers[:, None, g, None] for g in range(numbers.shape[1])]
     return np.concatenate(parts, axis=2)
