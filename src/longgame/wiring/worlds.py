@@ -19,6 +19,8 @@ from longgame.simulation import Environment, Training, train, trial
 from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
+from longgame.simulation.market import Market, MarketConfig
+from longgame.simulation.sessions import Sessions, SessionsConfig
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
@@ -31,13 +33,15 @@ WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "feed": lambda users, items: Feed(FeedConfig(users, items)),
     "interest-evolution": lambda users, items: InterestEvolution(InterestEvolutionConfig(users, items)),
     "long-term-satisfaction": lambda users, items: LongTermSatisfaction(LongTermSatisfactionConfig(users, items)),
+    "market": lambda users, items: Market(MarketConfig(users, items)),
+    "sessions": lambda users, items: Sessions(SessionsConfig(users, items, flips=items // 2)),
 }
 """Name -> a world of so many users, in which so many items are offered."""
 ALGORITHMS = ("slateq", "dqn", "sarsa", *IN_WORLDS, *LIVING)
 """Those that learn from what they live through."""
 _TRIED, _LIVED = 500, 64
 """Users that a policy is tried on at once, and users that an algorithm lives with."""
-_SESSIONS = {"interest-evolution", "long-term-satisfaction"}
+_SESSIONS = {"interest-evolution", "long-term-satisfaction", "sessions"}
 """Worlds whose users leave within hundreds of slates, and are tried until they do."""
 _SESSION, _MONTH = 2_000, 30
 """Days of a trial, at most: in those, and in worlds that go on."""
