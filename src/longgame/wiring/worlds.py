@@ -15,7 +15,7 @@ from longgame.algorithms.towers import TowersConfig
 from longgame.errors import ConfigError
 from longgame.evaluation.returns import Arm, Study
 from longgame.protocols import Algorithm, Policy, World
-from longgame.simulation import Environment, Training, train, trial
+from longgame.simulation import Environment, Training, train, train_once, trial
 from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
@@ -25,7 +25,7 @@ from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
 from longgame.wiring.actors import IN_WORLDS, replayed
-from longgame.wiring.minds import DRAWN, LIVING
+from longgame.wiring.minds import DRAWN, LIVING, ONCE
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "shop": lambda users, items: Shop(ShopConfig(users, items)),
@@ -99,7 +99,10 @@ def study(
         world = Environment(named(kind, _LIVED, items), slots)
         made, training = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps, seed)
         begun = time.perf_counter()
-        train(world, made, training, seed, _telling(say, seed, steps))
+        if algorithm in ONCE:  # it counts what it has seen, and a replay shows all of it many times
+            train_once(world, made, steps, seed, Exploration(training.temperature, training.explore[1]))
+        else:
+            train(world, made, training, seed, _telling(say, seed, steps))
         seconds.append(time.perf_counter() - begun)
         learned.append(float(trial(trying, made.policy, users, seed, days=days).mean()))
         say(f"seed {seed}: {learned[-1]:,.1f} a user, {chance[-1]:,.1f} by chance, learned in {seconds[-1]:.0f} s")
