@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -83,10 +84,10 @@ def test_the_soft_loss_by_hand():
     loss, spread = soft_loss(logits.masked_fill(~mask, -1e9).log_softmax(dim=1), q, mask, 2.0)
     half = np.log(0.5)
     assert float(loss.detach()) == pytest.approx(((0.5 * (2 * half - 3) + 0.5 * (2 * half - 1)) - 7) / 2)
-    np.testing.assert_allclose(spread, [-half, 0.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(spread, [float(-half), 0.0, 0.0], atol=1e-6)
     loss.backward()
     # d/dz_0 of sum pi f = pi_0 (f_0 - mean f), f being 2 log pi - q (+ 2, which the mean takes off): .5 (-3 + 2) / 2
-    np.testing.assert_allclose(slope(logits), [[-0.25, 0.25, 0.0], [0, 0, 0], [0, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(slope(logits), [[-0.25, 0.25, 0.0], [0.0] * 3, [0.0] * 3], atol=1e-6)
 
 
 def test_a_soft_value_is_of_the_smaller_critic_and_of_the_slate_that_is_drawn():
@@ -113,7 +114,6 @@ def test_a_soft_value_is_of_the_smaller_critic_and_of_the_slate_that_is_drawn():
 def test_the_price_of_entropy_is_tuned_until_the_goal_is_met(goal):
     """Values that differ by much for the price at first: the entropy goes to its goal, from above or from below."""
     made = Sac(SacConfig(TOWERS, Pace(1e-2), Pace(1e-2), undecided=goal, price=0.5, price_rate=0.05))
-    told = {}
     for seed in range(250):
         told = made.update(replace(batch(seed % 5, 64, whole=True), discount=np.zeros(64, np.float32)))
     assert told["entropy"] == pytest.approx(goal, abs=0.1), told
@@ -138,9 +138,9 @@ def test_proto_items_and_their_neighbours_by_hand():
     mask = torch.tensor([[True, True, False]])
     proto = proto_items(torch.tensor([[0.0, -7.0]]), items, mask)
     np.testing.assert_allclose(proto, [[0.0, -np.sqrt(5.0)]], rtol=1e-6)
-    items = np.array([[[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [99.0, 0.0]]], np.float32)
+    four = np.array([[[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [99.0, 0.0]]], np.float32)
     some = np.array([[True, True, True, False]])
-    near, product = nearest(np.array([[1.0, 0.0]], np.float32), items, some, np.array([2]))
+    near, product = nearest(np.array([[1.0, 0.0]], np.float32), four, some, np.array([2]))
     assert near.tolist() == [[False, True, True, False]] and product[0, :3].tolist() == [1, 2, 3]
     q = np.array([[50.0, 4.0, -2.0, 99.0]], np.float32)
     got = refined(q, near, product, some)
@@ -272,7 +272,7 @@ def test_a_list_wise_measure_is_what_is_learned():
     found = []
     for seed in range(120):
         states, items, mask, target = rows_of(seed)
-        told = made.learn(states, items, mask, lambda slates, target=target: ndcg(slates, target))
+        told = made.learn(states, items, mask, partial(ndcg, target=target))
         found.append(told["reward"])
     by_chance = (1 + 1 / np.log2(3) + 0.5) / 6
     assert found[0] == pytest.approx(by_chance, abs=0.06)
@@ -288,7 +288,7 @@ def test_the_reference_holds_the_policy():
         first = made.policy
         for seed in range(40):
             states, items, mask, target = rows_of(seed)
-            made.learn(states, items, mask, lambda slates, target=target: ndcg(slates, target))
+            made.learn(states, items, mask, partial(ndcg, target=target))
         away[beta] = float(np.abs(made.policy.score(states, items, mask) - first.score(states, items, mask)).mean())
     assert away[5.0] < 0.25 * away[0.0], away
 

@@ -9,6 +9,8 @@ import pytest
 from longgame.algorithms.linear_thompson import LinearThompsonConfig, LinearThompsonPolicy
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import NetworkPolicy
+from longgame.algorithms.towers import Towers, TowersConfig
+from longgame.algorithms.wolpertinger import WolpertingerPolicy
 from longgame.arrays import Batch, State
 from longgame.artefacts import load, save
 from longgame.errors import ArtefactError, ConfigError
@@ -31,11 +33,19 @@ def thompson(seed: int) -> LinearThompsonPolicy:
     return LinearThompsonPolicy(config, np.random.default_rng(seed).standard_normal((33, config.size)).astype(np.float32))
 
 
+def wolpertinger(seed: int) -> WolpertingerPolicy:
+    towers = TowersConfig(D, F, hidden=8)
+    nets = (("actor", Towers(towers, seed)), ("critic", Towers(towers, seed + 9)))
+    arrays = {f"{part}.{name}": value + 0.1 for part, net in nets for name, value in to_arrays(net).items()}
+    return WolpertingerPolicy({"name": "td3", "network": vars(towers), "near": 0.5, "slots": 2}, arrays)
+
+
 POLICIES: dict[str, Callable[[int], Policy]] = {
     "rank": lambda seed: RankPolicy(1.0 + seed),
     "network": network,
     "network with pairs": lambda seed: network(seed, PAIRED),
     "linear-thompson": thompson,
+    "wolpertinger": wolpertinger,
 }
 BY_PLACE = {"rank"}
 """Policies that mean the place of a candidate and not the candidate."""

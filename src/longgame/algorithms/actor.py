@@ -33,7 +33,8 @@ class _LogProbs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *weight: Tensor) -> tuple[Tensor, None, None, None]:
-        gradient = slot_log_prob_gradient(*ctx.drawn, weight[0].numpy())
+        scores, allowed, action, explore = ctx.drawn
+        gradient = slot_log_prob_gradient(scores, allowed, action, explore, weight[0].numpy())
         return torch.from_numpy(gradient.astype(np.float32)), None, None, None
 
 
@@ -41,6 +42,17 @@ def log_probs(scores: Tensor, allowed: Bool, action: I64, explore: Exploration) 
     """(B, C), (B, K, C), (B, K) -> (B, K) log P(pick | picks before), 0 in an empty slot, that leads back to the scores."""
     out: Tensor = _LogProbs.apply(scores, allowed, action, explore)  # type: ignore[no-untyped-call]  # torch's has no types
     return out
+
+
+def list_log_probs(logp: Tensor, lists: Tensor) -> Tensor:
+    """(n, C) log-chances of a first pick, (n, G, K) columns of G lists each -> (n, G, K) log P(pick | picks before).
+
+    As :func:`log_probs` without exploration, where many lists share their state: what is left over after the picks before is
+    one less their chances, and not a sum over C for each slot of each list. Where less than 1e-6 is left, 1e-6 is taken.
+    """
+    own = torch.gather(logp[:, None].expand(-1, lists.shape[1], -1), 2, lists)
+    before = own.exp().cumsum(dim=2) - own.exp()
+    return own - torch.log1p(-before.clamp(max=1 - 1e-6))
 
 
 def entropy(scores: Tensor, mask: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from longgame.algorithms.actor import log_probs, mean_of_filled
 from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_of, number
@@ -66,6 +67,9 @@ class GrpoConfig:
     """e, above 0."""
     beta: float = 0.0
     """Weight of the divergence from the policy that it began with, 0 or more."""
+    imitate: float = 0.0
+    """Weight of the cross-entropy of what was taken, over what is offered, where ``learn`` is told what that was; 0 or more.
+    Few lists tell little of items that they lack: this keeps what supervision taught of them."""
     explore: Exploration = field(default_factory=lambda: Exploration(1.0, 0.0))
     """What lists are drawn with."""
     scale: float = 1.0
@@ -73,11 +77,10 @@ class GrpoConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.group < 2 or self.passes < 1 or self.slots < 0 or not min(self.clip, self.scale) > 0 or self.beta < 0:
-            raise ConfigError(
-                "GrpoConfig: group must be 2 or more, passes 1 or more, slots and beta not below 0, clip and scale above 0, "
-                f"got {self}"
-            )
+        if self.group < 2 or self.passes < 1 or not min(self.clip, self.scale) > 0:
+            raise ConfigError(f"GrpoConfig: group must be 2 or more, passes 1 or more, clip and scale above 0, got {self}")
+        if min(self.slots, self.beta, self.imitate) < 0:
+            raise ConfigError(f"GrpoConfig: slots, beta and imitate must not be below 0, got {self}")
 
 
 def group_advantage(rewards: F64) -> F64:
@@ -108,8 +111,14 @@ def ndcg(slates: I64, target: I64) -> F64:
     >>> ndcg(np.array([[[4, 2], [2, 4], [0, 1]]]), np.array([4])).round(3)
     array([[1.   , 0.631, 0.   ]])
     """
+    out: F64 = slot_gains(slates, target).sum(axis=2)
+    return out
+
+
+def slot_gains(slates: I64, target: I64) -> F64:
+    """(B, G, K), (B,) -> (B, G, K) what each slot adds to :func:`ndcg`."""
     found = (slates == target[:, None, None]) & (slates >= 0)
-    out: F64 = (found / np.log2(np.arange(slates.shape[2]) + 2.0)).sum(axis=2)
+    out: F64 = found / np.log2(np.arange(slates.shape[2]) + 2.0)
     return out
 
 
@@ -139,11 +148,20 @@ class Grpo:
         told = self.learn(batch.state, batch.items, batch.mask, lambda slates: discounted(worth, slates), slots)
         return {**told, "model_loss": model_loss}
 
-    def learn(self, state: State, items: F32, mask: Bool, reward: ListReward, slots: int | None = None) -> Mapping[str, float]:
+    def learn(
+        self,
+        state: State,
+        items: F32,
+        mask: Bool,
+        reward: ListReward,
+        slots: int | None = None,
+        taken: I64 | None = None,
+    ) -> Mapping[str, float]:
         """``passes`` steps on one group of lists for each state: State of B, (B, C, D), (B, C).
 
-        Lists have ``slots`` items, or as many as the config says. Raises ConfigError where neither says it, ShapeError for
-        a ``reward`` that does not tell one number a list.
+        Lists have ``slots`` items, or as many as the config says. ``taken`` (B,) is the column that the log has, which
+        ``imitate`` is about; without it nothing is imitated. Raises ConfigError where nobody says how many slots, ShapeError
+        for a ``reward`` that does not tell one number a list.
         """
         config, k = self.config, slots or self.config.slots
         if k < 1:
@@ -164,6 +182,9 @@ class Grpo:
                 scores = self._scores(self._actor.network, state, items)
             logp = log_probs(scores, allowed, action, config.explore)
             loss = grpo_loss(logp, odds, reference, advantage, filled, config.clip, config.beta)
+            if config.imitate and taken is not None:
+                own = scores[:: config.group].masked_fill(torch.from_numpy(~mask), -1e9)
+                loss = loss + config.imitate * functional.cross_entropy(own, torch.from_numpy(taken))
             self._actor.step(loss, limit=1.0)
         alike = float((np.ptp(worth, axis=1) == 0).mean()) if len(worth) else 1.0
         return {"reward": float(worth.mean()) if worth.size else 0.0, "alike": alike, "loss": float(loss.detach())}

@@ -49,35 +49,34 @@ class Posterior:
         self.precision, self.moment = precision.astype(np.float64), moment.astype(np.float64)
 
 
-def size(width: int, context: int) -> int:
+def size(width: int, context: int, crossed: bool = True) -> int:
     """P of :func:`features`."""
-    return 1 + 2 * width + context * width
+    return 1 + 2 * width + context * width * crossed
 
 
-def features(state: State, items: F32) -> F32:
-    """(B, C, P): 1, the item, the item times the mean of the history, the item times each context feature."""
+def features(state: State, items: F32, crossed: bool = True) -> F32:
+    """(B, C, P): 1, the item, the item times the mean of the history, and, ``crossed``, the item times each context feature."""
     present = state.present
     weight = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
     taste = np.einsum("bt,btd->bd", weight.astype(np.float32), state.history)
-    shape = (*items.shape[:2], -1)
-    crossed = (state.context[:, None, :, None] * items[:, :, None, :]).reshape(
-        *items.shape[:2], state.context.shape[1] * items.shape[2]
-    )
-    parts = [np.ones((*shape[:2], 1), np.float32), items, items * taste[:, None, :], crossed]
+    parts = [np.ones((*items.shape[:2], 1), np.float32), items, items * taste[:, None, :]]
+    if crossed:
+        products = state.context[:, None, :, None] * items[:, :, None, :]
+        parts.append(products.reshape(*items.shape[:2], state.context.shape[1] * items.shape[2]))
     return np.concatenate(parts, axis=2)
 
 
-def observed(batch: Batch) -> tuple[F64, F64]:
+def observed(batch: Batch, crossed: bool = True) -> tuple[F64, F64]:
     """What was shown and what it brought: (n, P) features and (n,) rewards of the slots that were filled."""
     row, slot = np.nonzero(batch.action >= 0)
     shown = np.take_along_axis(batch.items, np.maximum(batch.action, 0)[:, :, None], axis=1)
-    x = features(batch.state, shown)[row, slot].astype(np.float64)
+    x = features(batch.state, shown, crossed)[row, slot].astype(np.float64)
     return x, batch.reward[row, slot].astype(np.float64)
 
 
-def fit(posterior: Posterior, batch: Batch) -> dict[str, float]:
+def fit(posterior: Posterior, batch: Batch, crossed: bool = True) -> dict[str, float]:
     """One batch into the posterior; how large rewards are, and how far they were from what was expected of them."""
-    x, reward = observed(batch)
+    x, reward = observed(batch, crossed)
     error = reward - x @ posterior.mean
     posterior.learn(x, reward)
     return {

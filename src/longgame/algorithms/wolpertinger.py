@@ -129,7 +129,8 @@ class WolpertingerPolicy:
         from_arrays(self._critic, arrays, "critic.")
         self._actor.eval()
         self._critic.eval()
-        self.version = f"{about['name']}-{digest(self.state_dict())}"
+        looks = np.array([about["near"], about["slots"]], np.float64)  # another look is another policy
+        self.version = f"{about['name']}-{digest({**self.state_dict(), 'looks': looks})}"
 
     @torch.inference_mode()
     def query(self, state: State) -> F32:

@@ -71,14 +71,14 @@ FROM_LOGS: Mapping[str, Callable[[Settings, NetworkConfig, Arrays, Exploration],
 
 
 def _a2c(network: TowersConfig, slots: int, scale: float, steps: int, seed: int) -> tuple[Algorithm, Training]:
-    lived = Training(steps, warm=1, ahead=10, days=5, passes=1)
-    pace = Pace(2e-3, lasts=_updates(lived), follow=_FOLLOW)
+    lived = Training(steps, warm=1, ahead=10, batch=160, days=5, passes=4)  # one pass, the paper's, learns nothing in so few
+    pace = Pace(3e-3, lasts=_updates(lived), follow=_FOLLOW)
     return A2c(A2cConfig(network, pace, pace, entropy=_BONUS, scale=scale, explore=_LIVES, seed=seed)), lived
 
 
 def _ppo(network: TowersConfig, slots: int, scale: float, steps: int, seed: int) -> tuple[Algorithm, Training]:
-    lived = Training(steps, warm=1, ahead=10, days=16, passes=4)
-    pace = Pace(1e-3, lasts=_updates(lived), follow=_FOLLOW)
+    lived = Training(steps, warm=1, ahead=10, days=16, passes=8)
+    pace = Pace(3e-3, lasts=_updates(lived), follow=_FOLLOW)
     return Ppo(PpoConfig(network, pace, pace, entropy=_BONUS, scale=scale, explore=_LIVES, seed=seed)), lived
 
 

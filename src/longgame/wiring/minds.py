@@ -16,6 +16,7 @@ from longgame.algorithms.iql import Iql, IqlConfig
 from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
+from longgame.algorithms.regression import size
 from longgame.algorithms.tabular import Tabular, TabularConfig
 from longgame.algorithms.towers import TowersConfig
 from longgame.artefacts import Arrays
@@ -64,6 +65,9 @@ MINDS: Mapping[str, Make] = {
 ONCE = ("linear-thompson", "linucb", "kernel-ucb")
 """Those that count what they have seen, and must not count it twice: one pass over a log."""
 
+_MOST = 500
+"""Features of a regression that learns and is asked hundreds of times a minute: where there were more, the context is left out."""
+
 Live = Callable[[TowersConfig, Pace, float, Exploration, int], Algorithm]
 """A network of a world's size, a pace, a unit of returns, the exploration that settles there, a seed."""
 
@@ -72,7 +76,9 @@ LIVING: Mapping[str, Live] = {
     "tabular-sarsa": lambda net, pace, scale, explore, seed: Tabular(
         TabularConfig(net.width, net.context, 128, 64, sarsa=explore)
     ),
-    "linucb": lambda net, pace, scale, explore, seed: LinUcb(LinUcbConfig(net.width, net.context)),
+    "linucb": lambda net, pace, scale, explore, seed: LinUcb(
+        LinUcbConfig(net.width, net.context, crossed=size(net.width, net.context) <= _MOST)
+    ),
     "neural-linear": lambda net, pace, scale, explore, seed: NeuralLinear(NeuralLinearConfig(net, pace, seed=seed)),
     "ensemble-thompson": lambda net, pace, scale, explore, seed: EnsembleThompson(
         EnsembleThompsonConfig(net, pace, scale=scale, seed=seed)
