@@ -66,7 +66,7 @@ ONCE = ("linear-thompson", "linucb", "kernel-ucb")
 """Those that count what they have seen, and must not count it twice: one pass over a log."""
 
 _MOST = 500
-"""Features of a regression that learns and is asked hundreds of times a minute: where there were more, the context is left out."""
+"""Features of a regression that is asked hundreds of times a minute: where there were more, the context is left out."""
 
 Live = Callable[[TowersConfig, Pace, float, Exploration, int], Algorithm]
 """A network of a world's size, a pace, a unit of returns, the exploration that settles there, a seed."""
