@@ -13,6 +13,7 @@ import pytest
 
 from longgame.algorithms.a2c import A2c, A2cConfig
 from longgame.algorithms.bcq import Bcq, BcqConfig
+from longgame.algorithms.committee import Committee, CommitteeConfig
 from longgame.algorithms.critic import AnyNetworkConfig, Pace
 from longgame.algorithms.decision_transformer import DecisionTransformer, DecisionTransformerConfig
 from longgame.algorithms.dqn import Dqn, DqnConfig
@@ -26,6 +27,7 @@ from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
 from longgame.algorithms.ppo import Ppo, PpoConfig
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
+from longgame.algorithms.robust import Clipped
 from longgame.algorithms.sac import Sac, SacConfig
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.algorithms.tabular import Tabular, TabularConfig
@@ -63,6 +65,10 @@ FAST = Pace(2e-2, follow=0.5)
 
 def dqn(**more: object) -> Dqn:
     return Dqn(DqnConfig(**{"network": TOWERS, "pace": FAST, **more}))  # type: ignore[arg-type]
+
+
+def committee(**more: object) -> Committee:
+    return Committee(CommitteeConfig(dqn(**more).config, critics=3, caution=0.5))
 
 
 def slateq(**more: object) -> SlateQ:
@@ -106,6 +112,11 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "dqn, neither double nor dueling": lambda: dqn(double=False, dueling=False, network=NETWORK),
     "sarsa": lambda: dqn(sarsa=Exploration(0.5, 0.1)),
     "cql": lambda: dqn(conservative=1.0, scale=3.0),
+    "dqn, pushed": lambda: dqn(push=0.1),
+    "cql, pushed, on attention": lambda: dqn(push=0.1, conservative=0.5, network=NETWORK),
+    "dqn, clipped": lambda: Clipped(dqn(), 1.5),
+    "dqn, several critics": lambda: committee(dueling=False),
+    "sarsa, several critics on attention": lambda: committee(sarsa=Exploration(0.5, 0.1), network=NETWORK),
     "slateq": slateq,
     "slateq, greedy": lambda: slateq(way="greedy", network=NETWORK),
     "slateq, top": lambda: slateq(way="top", double=False, scale=3.0),
@@ -116,6 +127,7 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "reinforce, free": lambda: reinforce(trust=0.0),
     "linear-thompson": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65)),
     "linucb": lambda: LinUcb(LinUcbConfig(D, F)),
+    "linucb, not crossed": lambda: LinUcb(LinUcbConfig(D, F, crossed=False)),
     "kernel-ucb": lambda: KernelUcb(KernelUcbConfig(D, F, rows=999)),
     "kernel-ucb, that forgets": lambda: KernelUcb(KernelUcbConfig(D, F, rows=150)),
     "neural-linear": lambda: neural(TOWERS),

@@ -40,6 +40,7 @@ from torch import Tensor
 
 from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace
 from longgame.algorithms.reinforce import NetworkPolicy
+from longgame.algorithms.robust import pushed
 from longgame.algorithms.slots import slot_loss, slot_targets
 from longgame.algorithms.towers import Towers
 from longgame.arrays import Batch
@@ -66,13 +67,16 @@ class DqnConfig:
     """The exploration under which the next items are drawn; None: they are the best."""
     conservative: float = 0.0
     """Weight of CQL's term, 0 or more."""
+    push: float = 0.0
+    """Share of its length that a user's vector is pushed to where the loss rises, 0 or more: half of what is learned is learned
+    there (``robust.pushed``)."""
     scale: float = 1.0
     """A unit of the network's values in units of the reward, above 0: about as large as a return."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.scale > 0 or self.conservative < 0:
-            raise ConfigError(f"DqnConfig: scale must be above 0 and conservative not below 0, got {self}")
+        if not self.scale > 0 or min(self.conservative, self.push) < 0:
+            raise ConfigError(f"DqnConfig: scale must be above 0, conservative and push not below 0, got {self}")
 
 
 def values(network: AnyNetwork, user: Tensor, items: Tensor, mask: Tensor, dueling: bool) -> Tensor:
@@ -157,20 +161,29 @@ class Dqn:
         action, offered = torch.from_numpy(batch.action), Offered(batch.items, batch.mask)
         with self._learned.learning():
             user = network.user(batch.state)
-            if config.conservative:
-                q = values(network, user, offered.items, offered.every, config.dueling)
-                told, held = q.gather(1, action.clamp(min=0)), conservative(q, offered.some, action)
-            else:
-                told, held = values_of(network, user, offered, action, config.dueling), torch.zeros(())
-        loss, errors = slot_loss(told, target, action >= 0, config.together)
+            told, held = self._told(user, offered, action)
+            loss, errors = slot_loss(told, target, action >= 0, config.together)
+            every = loss + config.conservative * held
+            if config.push:
+                again, again_held = self._told(pushed(user, every, config.push), offered, action)
+                worse = slot_loss(again, target, action >= 0, config.together)[0] + config.conservative * again_held
+                every = (every + worse) / 2
         self.errors: F64 = errors.double().numpy()
-        self._learned.step(loss + config.conservative * held)
+        self._learned.step(every)
         worth = (told * (action >= 0)).sum(dim=1) if config.together else told
         return {
             "value_loss": float(loss.detach()),
             "conservative": float(held.detach()),
             "value": float(worth.detach().mean()),
         }
+
+    def _told(self, user: Tensor, offered: Offered, action: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K) what the network says of the slots, and CQL's term of what it says of all."""
+        network, config = self._learned.network, self.config
+        if not config.conservative:
+            return values_of(network, user, offered, action, config.dueling), torch.zeros(())
+        q = values(network, user, offered.items, offered.every, config.dueling)
+        return q.gather(1, action.clamp(min=0)), conservative(q, offered.some, action)
 
     @torch.no_grad()
     def _targets(self, batch: Batch) -> F64:

@@ -219,6 +219,16 @@ class PolicySection(Section):
     """Items of the slates that slateq learns to fill: as many as the log's slates have."""
     conservative: Annotated[float, Field(ge=0)] = 1.0
     """Of cql: how far the values of what the log lacks are held down."""
+    critics: Count = 1
+    """Of dqn, sarsa, cql and slateq: networks whose mean is the value; each costs its time."""
+    caution: Annotated[float, Field(ge=0)] = 0.0
+    """Of dqn, sarsa and cql with several critics: how many of their standard deviations are taken off the mean."""
+    push: Annotated[float, Field(ge=0)] = 0.0
+    """Of dqn, sarsa and cql: share of its length that a user's vector is pushed to where the loss rises, in half of what is
+    learned; .1 is much."""
+    clip_rewards: Annotated[float, Field(ge=0)] = 0.0
+    """No slot's reward counts more than this, up or down, in learning; 0: each counts what it is worth. The proof of a policy
+    is on the rewards as they are."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Scores are divided by it before the draw; towards 0 the best score always wins. Like uniform, it holds from the next
     `longgame train` on: what is live keeps what it was proven with."""

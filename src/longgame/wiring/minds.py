@@ -17,6 +17,7 @@ from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
+from longgame.algorithms.regression import size
 from longgame.algorithms.tabular import Tabular, TabularConfig
 from longgame.algorithms.towers import TowersConfig
 from longgame.artefacts import Arrays
@@ -65,6 +66,9 @@ MINDS: Mapping[str, Make] = {
 ONCE = ("linear-thompson", "linucb", "kernel-ucb")
 """Those that count what they have seen, and must not count it twice: one pass over a log."""
 
+_MOST = 500
+"""Features of a regression that is asked hundreds of times a minute: where there were more, the context is left out."""
+
 Live = Callable[[TowersConfig, Pace, float, Exploration, int], Algorithm]
 """A network of a world's size, a pace, a unit of returns, the exploration that settles there, a seed."""
 
@@ -76,7 +80,9 @@ LIVING: Mapping[str, Live] = {
     "linear-thompson": lambda net, pace, scale, explore, seed: LinearThompson(
         LinearThompsonConfig(net.width, net.context, seed=seed)
     ),
-    "linucb": lambda net, pace, scale, explore, seed: LinUcb(LinUcbConfig(net.width, net.context)),
+    "linucb": lambda net, pace, scale, explore, seed: LinUcb(
+        LinUcbConfig(net.width, net.context, products=size(net.width, net.context) <= _MOST)
+    ),
     "neural-linear": lambda net, pace, scale, explore, seed: NeuralLinear(NeuralLinearConfig(net, pace, seed=seed)),
     "ensemble-thompson": lambda net, pace, scale, explore, seed: EnsembleThompson(
         EnsembleThompsonConfig(net, pace, scale=scale, seed=seed)

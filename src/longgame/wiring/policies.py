@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from longgame.algorithms.bcq import BcqPolicy
+from longgame.algorithms.committee import CommitteePolicy
 from longgame.algorithms.decision_transformer import DecisionTransformerPolicy
 from longgame.algorithms.drn import DrnPolicy
 from longgame.algorithms.ensemble_thompson import EnsembleThompsonPolicy
@@ -25,6 +26,7 @@ POLICIES: Mapping[str, Callable[[Arrays, Mapping[str, Any]], Policy]] = {
     "tabular": lambda arrays, about: TabularPolicy(_table(about["config"]), arrays),
     "bcq": lambda arrays, about: BcqPolicy(_some(about, "network", "threshold"), arrays),
     "decision-transformer": lambda arrays, about: DecisionTransformerPolicy(_some(about, "network", "target"), arrays),
+    "committee": lambda arrays, about: CommitteePolicy(_some(about, "network", "critics", "caution", "name"), arrays),
     "drn": lambda arrays, about: DrnPolicy(_some(about, "network", "temperature"), arrays),
 }
 """Kind of a policy -> what reads it back (``parts.load_policy``)."""

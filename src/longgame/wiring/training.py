@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from longgame.algorithms.committee import Committee, CommitteeConfig
 from longgame.algorithms.critic import Pace
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.reinforce import NetworkPolicy, Reinforce, ReinforceConfig
+from longgame.algorithms.robust import Clipped
 from longgame.algorithms.slateq import SlateQ, SlateQConfig
 from longgame.arrays import Interactions
 from longgame.artefacts import Arrays, load, save
@@ -158,7 +160,25 @@ def split(log: Trajectories, holdout: float) -> tuple[Trajectories, I64]:
 
 
 def make_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) -> Algorithm:
-    """The algorithm that the settings name; one with a network begins at ``start``."""
+    """The algorithm that the settings name; one with a network begins at ``start``.
+
+    Raises ConfigError where an option is asked of one that has it not.
+    """
+    s = settings.policy
+    by_values = s.algorithm in ("dqn", "sarsa", "cql")
+    for key, asked, has, whose in (
+        ("push", s.push > 0, by_values, "dqn, sarsa and cql"),
+        ("caution", s.caution > 0, by_values and s.critics > 1, "dqn, sarsa and cql with several policy.critics"),
+        ("critics", s.critics > 1, by_values or s.algorithm == "slateq", "dqn, sarsa, cql and slateq"),
+    ):
+        if asked and not has:
+            raise ConfigError(f"policy.{key}: is an option of {whose}, got {getattr(s, key)} for {s.algorithm}; leave it out")
+    made = _plain_algorithm(settings, network, start)
+    return Clipped(made, s.clip_rewards) if s.clip_rewards else made
+
+
+def _plain_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) -> Algorithm:
+    """Without clipping."""
     s = settings.policy
     if s.algorithm == "linear-thompson":
         return LinearThompson(LinearThompsonConfig(network.width, network.context, seed=s.seed))
@@ -168,11 +188,12 @@ def make_algorithm(settings: Settings, network: NetworkConfig, start: Arrays) ->
         return FROM_LOGS[s.algorithm](settings, network, start, exploration(settings))
     pace = Pace(s.learning_rate)
     if s.algorithm == "slateq":
-        return SlateQ(SlateQConfig(network, s.slots, pace=pace, seed=s.seed), start)
+        return SlateQ(SlateQConfig(network, s.slots, pace=pace, critics=s.critics, seed=s.seed), start)
     if s.algorithm != "reinforce":
         sarsa = exploration(settings) if s.algorithm == "sarsa" else None
         held = s.conservative if s.algorithm == "cql" else 0.0
-        return Dqn(DqnConfig(network, pace, sarsa=sarsa, conservative=held, seed=s.seed), start)
+        critic = DqnConfig(network, pace, sarsa=sarsa, conservative=held, push=s.push, seed=s.seed)
+        return Committee(CommitteeConfig(critic, s.critics, s.caution), start) if s.critics > 1 else Dqn(critic, start)
     config = ReinforceConfig(
         network,
         s.learning_rate,
