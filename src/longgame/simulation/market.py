@@ -263,8 +263,10 @@ class Market:
 
 
 def _promoted(mode: I64) -> F64:
-    return ((mode == 1) | (mode == 3)).astype(np.float64)
+    out: F64 = ((mode == 1) | (mode == 3)).astype(np.float64)
+    return out
 
 
 def _cut(mode: I64) -> F64:
-    return ((mode == 2) | (mode == 3)).astype(np.float64)
+    out: F64 = ((mode == 2) | (mode == 3)).astype(np.float64)
+    return out
