@@ -11,8 +11,9 @@ catalogue has every thing in every mode, so that a log can name what was shown.
 - A seller earns price less cost of what is bought, and pays for each look at what is promoted.
 
 The reward is a purchase. *The trap:* promotion sells today. Who learns what is bought today shows what is promoted, so that
-promoting pays, so that everybody promotes, and the customers leave. Who learns for the long run shows what is promoted less, and
-then a seller who promotes loses (``simulation.exploit`` measures both). *The truth:* ``quality``, ``taste``, ``satisfaction``.
+promoting pays, so that everybody promotes, and the customers leave. Who learns for the long run shows what is promoted
+less, and then a seller who promotes loses (``simulation.exploit`` measures both). *The truth:* ``quality``, ``taste``,
+``satisfaction``.
 
 Every row may have sellers of its own (:meth:`Market.act` with (B, S) modes), so that many profiles of sellers are tried at
 once: customers do not touch each other.
@@ -68,9 +69,9 @@ class MarketConfig:
     leave: float = 0.2
     """Chance that a visit is the last of a customer with satisfaction 0; none at 1."""
     restless: float = 1.0
-    """Chance that a seller changes to any mode but away from one day to the next, until :meth:`Market.act` says what they do."""
+    """Chance that a seller takes up any mode but away from one day to the next, until :meth:`Market.act` says what they do."""
     twins: int = 1
-    """Rows are so many groups of the same customers with the same luck, a divisor of ``users``: what differs between the groups is
+    """Rows are so many groups of the same customers with the same luck, a divisor of ``users``: what differs between groups is
     what is done to them, and differences are told apart from few customers."""
     seed: int = 0
     """Of the sellers, not of the population."""
@@ -159,8 +160,8 @@ class Market:
         """
         if modes.shape not in ((self.config.sellers,), self.modes.shape) or modes.min() < 0 or modes.max() > AWAY:
             raise ShapeError(
-                f"Market.act: modes must be numbers from 0 to {AWAY} of shape {(self.config.sellers,)} or {self.modes.shape}, got "
-                f"{modes.min()} to {modes.max()} of shape {modes.shape}"
+                f"Market.act: modes must be numbers from 0 to {AWAY} of shape {(self.config.sellers,)} or {self.modes.shape}, "
+                f"got {modes.min()} to {modes.max()} of shape {modes.shape}"
             )
         self._told = True
         self.modes = np.broadcast_to(modes, self.modes.shape).astype(np.int64)
@@ -262,8 +263,10 @@ class Market:
 
 
 def _promoted(mode: I64) -> F64:
-    return ((mode == 1) | (mode == 3)).astype(np.float64)
+    out: F64 = ((mode == 1) | (mode == 3)).astype(np.float64)
+    return out
 
 
 def _cut(mode: I64) -> F64:
-    return ((mode == 2) | (mode == 3)).astype(np.float64)
+    out: F64 = ((mode == 2) | (mode == 3)).astype(np.float64)
+    return out

@@ -7,8 +7,8 @@
     while market.agents:
         seen, earned, *_ = market.step({seller: market.action_space(seller).sample() for seller in market.agents})
 
-A ``ParallelEnv`` (Terry et al., "PettingZoo: Gym for Multi-Agent Reinforcement Learning", NeurIPS 2021): all act at once, a day a
-step.
+A ``ParallelEnv`` (Terry et al., "PettingZoo: Gym for Multi-Agent Reinforcement Learning", NeurIPS 2021): all act at once, a
+day a step.
 
 - *Action*: a number of ``market.MODES``: what the seller does today.
 - *Observation* (:data:`SEEN`): what the seller knows of its own thing, what it did, how often that was looked at and bought
@@ -48,8 +48,8 @@ Told = dict[str, Any]
 class Sellers(ParallelEnv):
     """S sellers in a market of ``config``, where ``policy`` makes slates of ``slots`` out of what they show.
 
-    ``policy`` sees what it sees in ``Environment(market, slots, steps, remembers=False)``. The same seed and actions give the same
-    market. Nothing can be rendered.
+    ``policy`` sees what it sees in ``Environment(market, slots, steps, remembers=False)``. The same seed and actions give the
+    same market. Nothing can be rendered.
     """
 
     metadata: dict[str, Any] = {"name": "longgame_market_v0", "render_modes": []}  # noqa: RUF012 - PettingZoo's own form
@@ -83,7 +83,7 @@ class Sellers(ParallelEnv):
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Told, Told]:
-        """A new population, all sellers plain; without a seed the next of those that follow from the last. ``options`` mean nothing."""
+        """A new population, all sellers plain; without a seed the next after the last. ``options`` mean nothing."""
         if seed is not None or not hasattr(self, "_seeds"):
             self._seeds = derive(seed or 0, "sellers")
         self.agents, self._day = list(self.possible_agents), 0

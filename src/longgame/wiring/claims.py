@@ -148,7 +148,7 @@ CLAIMS = (
     ),
     Claim(
         "worlds_long_term",
-        "what is learned for the long run beside what is learned for today: video service, feed and shop, five seeds",
+        "what is learned for the long run beside what is learned for today: video service, feed, shop and market, five seeds",
         "interval above myopic in each",
     ),
     Claim(
