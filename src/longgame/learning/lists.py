@@ -87,7 +87,7 @@ class ListConfig:
 def learn_lists(
     config: ListConfig, network: NetworkConfig, start: Arrays, vectors: F32, log: Interactions, watch: Watch | None = None
 ) -> NetworkPolicy:
-    """The policy that a supervised network (its config, its arrays) becomes on ``log``, whose items have ``vectors`` (I, D).
+    """The policy that a supervised network (its config and arrays) becomes on ``log``, whose items have ``vectors`` (I, D).
 
     The same arguments give the same policy. Raises ConfigError where no event of the log has another before it, where
     lists are to have more slots than there are items, and for a network that reads a context.
