@@ -95,8 +95,8 @@ def learn_lists(
     check({"I": len(log.items), "D": network.width}, ("vectors", vectors, "I D"))
     if network.context:
         raise ConfigError(
-            f"learn_lists: a log without decisions tells no context, and network.context is {network.context}; take the network "
-            "of a sequence model (SequenceConfig.network)"
+            f"learn_lists: a log without decisions tells no context, and network.context is {network.context}; take the "
+            "network of a sequence model (SequenceConfig.network)"
         )
     if config.lists and config.slots >= len(vectors):
         raise ConfigError(f"ListConfig.slots: must be below the {len(vectors)} items of the log, got {config.slots}")
