@@ -1,13 +1,14 @@
 """What is learned for the long run beside what is learned for today, in worlds that have a trap (docs/worlds.md).
 
-    python benchmarks/worlds_long_term.py [--world video|feed|shop] [--seeds 5] [--first 0] [--users 2000] [--json FILE]
+    python benchmarks/worlds_long_term.py [--world video|feed|shop|market] [--seeds 5] [--first 0] [--users 2000] [--json FILE]
 
 The *trap* is that what is best today is not best in the long run; that a way round it can be learned from the reward alone is
 the claim. Per seed: the same Q-learner, settings and budget twice, once with the objective's discount and once with 0; a
 population lives with it while it learns. Then one new population lives ``DAYS`` days with each policy; nobody learns, nobody
 who left is replaced; the return is the undiscounted sum of the objective's reward, per user. Beside them chance, and two that
 know the world's truth: who shows the most for today (*knows today*), and who weighs today and what is felt at the best
-price (*wise*, a yardstick and no upper bound). Intervals are Student's over seeds, of differences paired. Settings were chosen
+price (*wise*, a yardstick and no upper bound). Intervals are Student's over seeds, of differences paired. In the market,
+sellers act at random while it is learned and tried, and then answer each policy (``simulation.exploit``). Settings were chosen
 on seed 100, prices on seed 101 (``--first 100``), never on those reported; both learners got the same, but for the scale.
 """
 
@@ -40,13 +41,16 @@ from longgame.evaluation.returns import Study as Done
 from longgame.protocols import Policy, World
 from longgame.rng import derive
 from longgame.simulation import Environment, Training, train, trial
+from longgame.simulation.exploit import PolicyOf, Trade, exploited, settled
 from longgame.simulation.feed import Feed
+from longgame.simulation.market import Market, MarketConfig
 from longgame.simulation.shop import Shop
 from longgame.simulation.video import Video
 from longgame.types import F32, F64, Bool
 from longgame.wiring.workspace import one_thread
 
-DAYS = 60
+DAYS, CUSTOMERS, ROUNDS = 60, 30, 3
+"""Of a trial; and customers of each profile of sellers that is tried as long, and rounds of answers."""
 WHAT = {
     "random": "any slate",
     "myopic": "dqn with a discount of 0",
@@ -96,9 +100,11 @@ class Study:
     )
 
 
+SHORT = Training(steps=40_000, every=20, warm=4_000, ahead=10, explore=(1.0, 0.5))
 STUDIES: dict[str, Study] = {
     "video": Study(Video, lambda w: w.wise(0.0), scale=(100.0, 10.0)),
     "feed": Study(Feed, lambda w: w.wise(0.0, 0.0), scale=(30.0, 3.0), decay=0.5),
+    "market": Study(Market, lambda w: w.wise(0.0), scale=(5.0, 0.5), slots=3, decay=0.5, training=SHORT),
     "shop": Study(Shop, lambda w: w.wise(0.0), scale=(5.0, 0.5), decay=0.5),
 }
 
@@ -116,19 +122,41 @@ def learned(study: Study, seed: int, discount: float | None) -> Policy:
     return mind.policy
 
 
-def returns(study: Study, seed: int, users: int) -> dict[str, float]:
-    """The return of each policy, on one population."""
-    world = study.world()
-    place = Environment(world, study.slots, study.history, study.remembers)
-    chance = derive(seed, "chance")
-    policies: dict[str, Policy] = {
-        "random": Told(lambda: chance.random(world.offered().shape)),
-        "knows today": Told(lambda: study.today(world)),
-        "wise": Told(world.wise),
-        "myopic": learned(study, seed, 0.0),
-        "dqn": learned(study, seed, None),
+def returns(study: Study, seed: int, users: int) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """The return of each policy, on one population, and in the market what sellers do about it."""
+    place, made = Environment(study.world(), study.slots, study.history, study.remembers), policies(study, seed)
+    out = {name: float(trial(place, of(place), users, 1_000 + seed, days=DAYS).mean()) for name, of in made.items()}
+    return out, answers(made, 1_000 + seed) if isinstance(place.world, Market) else {}
+
+
+def policies(study: Study, seed: int) -> dict[str, PolicyOf]:
+    """What makes each policy in a world: those that know the truth ask that world."""
+    chance, myopic, dqn = derive(seed, "chance"), learned(study, seed, 0.0), learned(study, seed, None)
+    return {
+        "random": lambda place: Told(lambda: chance.random(place.world.offered().shape)),
+        "knows today": lambda place: Told(lambda: study.today(place.world)),
+        "wise": lambda place: Told(told(place.world).wise),
+        "myopic": lambda place: myopic,
+        "dqn": lambda place: dqn,
     }
-    return {name: float(trial(place, policy, users, 1_000 + seed, days=DAYS).mean()) for name, policy in policies.items()}
+
+
+def told(world: Any) -> Any:
+    """A world that has ``wise``: more than the protocol promises."""
+    return world
+
+
+def answers(made: Mapping[str, PolicyOf], seed: int) -> dict[str, dict[str, float]]:
+    """What sellers gain by answering each policy, and where they come to (``simulation.exploit``)."""
+    trade, out = Trade(MarketConfig(), days=DAYS, customers=CUSTOMERS), {}
+    for name, of in made.items():
+        if name in ("random", "knows today"):
+            continue
+        found, end = exploited(trade, of, seed), settled(trade, of, seed, ROUNDS)
+        promoting = float(np.isin(end.modes, (1, 3)).mean())
+        out[name] = {"gain": found.share, "honest": end.honest, "settled": end.returns, "promoting": promoting}
+        print(f"  {name}: " + ", ".join(f"{what} {value:.2f}" for what, value in out[name].items()), flush=True)
+    return out
 
 
 def show(study: Done) -> None:
@@ -136,6 +164,17 @@ def show(study: Done) -> None:
     for other in ("myopic", "random"):
         gap = difference(study, "dqn", other)
         print(f"dqn - {other}: {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]")
+
+
+def show_answers(answered: list[Mapping[str, Mapping[str, float]]]) -> None:
+    """Sellers' answers to each policy, over seeds."""
+    print("\n| policy | sellers gain | return, honest sellers | after their answers | promoting |\n|---|---|---|---|---|")
+    for name in answered[0]:
+        cells = [over_seeds(np.array([a[name][what] for a in answered])) for what in answered[0][name]]
+        print(f"| {name} | " + " | ".join(f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for e in cells) + " |")
+    for what in ("gain", "settled"):
+        gap = over_seeds(np.array([a["dqn"][what] - a["myopic"][what] for a in answered]))
+        print(f"{what}, dqn - myopic: {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]")
 
 
 def difference(study: Done, one: str, other: str) -> Estimate:
@@ -156,16 +195,21 @@ def main() -> None:
     out: dict[str, Any] = {}
     for name in args.world or list(STUDIES):
         cells: list[Mapping[str, float]] = []
+        answered: list[Mapping[str, Mapping[str, float]]] = []
         for seed in range(args.first, args.first + args.seeds):
             began = time.perf_counter()
-            cells.append(returns(STUDIES[name], seed, args.users))
+            cell, answer = returns(STUDIES[name], seed, args.users)
+            cells.append(cell)
+            answered.append(answer)
             told = ", ".join(f"{policy} {value:.2f}" for policy, value in cells[-1].items())
             print(f"{name} seed {seed}: {told} ({time.perf_counter() - began:.0f} s)", flush=True)
             done = Done(name, [Arm(p, np.array([c[p] for c in cells]), WHAT[p]) for p in WHAT], best="wise")
-            out[name] = {**done.to_json(), "dqn - myopic": asdict(difference(done, "dqn", "myopic"))}
+            out[name] = {**done.to_json(), "dqn - myopic": asdict(difference(done, "dqn", "myopic")), "sellers": answered}
             if args.json:
                 write_whole(args.json, json.dumps(out, indent=1).encode())
         show(done)
+        if answered[0]:
+            show_answers(answered)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ SIZES = {
     "Shop": {"items": 7},
     "Video": {"candidates": 7},
     "Feed": {"candidates": 7},
+    "Market": {"sellers": 7},
+    "Sessions": {"items": 7, "flips": 3},
 }
 
 

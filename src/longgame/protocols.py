@@ -267,5 +267,15 @@ class World(Protocol):
         """(B, K) catalogue positions, -1 in an empty slot -> what those who are here do. Then a day passes."""
 
 
+class Browsing(Protocol):
+    """A world whose users also look at items that nobody showed them. Asked for with ``hasattr(world, "browsed")``."""
+
+    def browsed(self) -> I64:
+        """(B, M) catalogue positions that each looked at since their last slate, oldest first, -1 on padding.
+
+        The same until the next step. They are events of the kind "view", without a decision.
+        """
+
+
 ItemIndex = Mapping[ItemId, int]
 """Item id -> position in the catalogue."""

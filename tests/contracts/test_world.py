@@ -10,6 +10,8 @@ from longgame.rng import derive
 from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
+from longgame.simulation.market import Market, MarketConfig
+from longgame.simulation.sessions import Sessions, SessionsConfig
 from longgame.simulation.shop import CATEGORIES, HYPE, QUALITY, Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 
@@ -21,6 +23,10 @@ WORLDS: dict[str, Any] = {
     "long-term satisfaction": lambda users=USERS: LongTermSatisfaction(LongTermSatisfactionConfig(users, 5, ITEMS)),
     "video": lambda users=USERS: Video(VideoConfig(users, 5, ITEMS)),
     "feed": lambda users=USERS: Feed(FeedConfig(users, 5, ITEMS, people=4)),
+    "sessions": lambda users=USERS: Sessions(
+        SessionsConfig(users, ITEMS, flips=4, organic=(0.25, 0.002), bandit=(0.05, 0.004))
+    ),
+    "market": lambda users=USERS: Market(MarketConfig(users, sellers=4)),
 }
 
 
@@ -29,6 +35,11 @@ def world(request):
     made = WORLDS[request.param]()
     made.reset(derive(0, "test"))
     return made
+
+
+def items_of(world):
+    """A market has every thing in four modes: more than the 13 that are shown here."""
+    return 16 if isinstance(world, Market) else ITEMS
 
 
 def slates(seed=0, users=USERS, short=True):
@@ -61,8 +72,8 @@ def alike(one, two):
 
 
 def test_shapes_and_kinds(world):
-    assert world.users == USERS and len(world.catalogue()) == ITEMS
-    assert len({i.id for i in world.catalogue()}) == ITEMS
+    assert world.users == USERS and len(world.catalogue()) == items_of(world)
+    assert len({i.id for i in world.catalogue()}) == items_of(world)
     assert world.here().shape == (USERS,) and world.here().dtype == np.bool_
     context = world.context()
     assert context.shape == (USERS, context.shape[1]) and context.dtype == np.float32 and np.isfinite(context).all()
@@ -114,13 +125,15 @@ def test_what_the_absent_are_shown_changes_nothing(world):
 def test_what_is_offered_is_in_the_catalogue_once_and_stays_until_the_next_step(world):
     for day in range(5):
         offered = world.offered()
-        assert offered.shape[0] == USERS and offered.dtype == np.int64 and offered.min() >= -1 and offered.max() < ITEMS
+        assert (
+            offered.shape[0] == USERS and offered.dtype == np.int64 and offered.min() >= -1 and offered.max() < items_of(world)
+        )
         for row in offered.tolist():
             some = [i for i in row if i >= 0]
             assert len(some) == len(set(some)) > 0
         np.testing.assert_array_equal(world.offered(), offered)
         world.step(slates(day))
-    assert world.vectors.shape == (ITEMS, world.vectors.shape[1]) and world.vectors.dtype == np.float32
+    assert world.vectors.shape == (items_of(world), world.vectors.shape[1]) and world.vectors.dtype == np.float32
     assert np.isfinite(world.vectors).all() and (world.vectors.std(axis=0) > 0).any()
 
 

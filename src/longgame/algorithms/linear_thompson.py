@@ -7,19 +7,22 @@ Myopic by construction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from longgame.algorithms.matching import log_shares
-from longgame.algorithms.regression import Posterior, features, fit, size
+from longgame.algorithms.regression import Posterior, asked, features, fit, size
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
 from longgame.rng import derive
 from longgame.types import F32, Bool
+
+_AT_ONCE = 1 << 19
+"""Payoffs that are reckoned at once."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class LinearThompsonConfig:
     """M posterior draws a snapshot holds."""
     smoothing: float = 0.1
     """Wins given to every item beforehand, above 0, so that no log-preference is infinite."""
+    crossed: bool = False
+    """Whether every number of an item meets every number of the history's mean, and not the same one alone: what was looked at
+    may then speak for an item that is unlike it. D^2 weights in place of D, so for items of few numbers."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,7 +53,7 @@ class LinearThompsonConfig:
     @property
     def size(self) -> int:
         """P, number of weights."""
-        return size(self.width, self.context)
+        return size(self.width, self.context, self.crossed)
 
 
 class LinearThompsonPolicy:
@@ -58,8 +64,24 @@ class LinearThompsonPolicy:
         self.version = f"linear-thompson-{digest({'draws': draws})}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
-        payoffs = (self._draws @ x.T for x in features(state, items))
-        return log_shares(payoffs, mask, len(self._draws), self._config.smoothing)
+        return log_shares(self._payoffs(state, items), mask, len(self._draws), self._config.smoothing)
+
+    def _payoffs(self, state: State, items: F32) -> Iterator[F32]:
+        """B times (M, C): an item's vector times what is asked of it, less the first weight, which all items share.
+
+        What is asked is (M, D) for all candidates, so that nothing of C x P is built.
+        """
+        d, m = self._config.width, len(self._draws)
+        taste, numbers = asked(state, self._config.crossed)
+        own, rest = self._draws[:, 1 : 1 + d], self._draws[:, 1 + d :]
+        alike = np.zeros((m, d), np.float32)
+        if not self._config.crossed:
+            alike, rest = rest[:, :d], rest[:, d:]
+        met = rest.reshape(m, numbers.shape[1], d).swapaxes(0, 1).reshape(numbers.shape[1], m * d)
+        some = max(1, _AT_ONCE // (m * items.shape[1]))
+        for rows in (slice(first, first + some) for first in range(0, len(items), some)):  # payoffs stay near the caches
+            asks = own + taste[rows, None] * alike + (numbers[rows] @ met).reshape(-1, m, d)
+            yield from asks @ items[rows].swapaxes(1, 2)
 
     def state_dict(self) -> Arrays:
         return {"draws": self._draws}
@@ -82,11 +104,11 @@ class LinearThompson:
 
     def predict(self, state: State, items: F32) -> F32:
         """(B, C) the posterior mean of the reward of each item: the reward model of doubly robust estimates."""
-        out: F32 = features(state, items) @ self._posterior.mean.astype(np.float32)
+        out: F32 = features(state, items, self.config.crossed) @ self._posterior.mean.astype(np.float32)
         return out
 
     def update(self, batch: Batch) -> Mapping[str, float]:
-        return fit(self._posterior, batch)
+        return fit(self._posterior, batch, self.config.crossed)
 
     def state_dict(self) -> Arrays:
         return self._posterior.state_dict()

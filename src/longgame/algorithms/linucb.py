@@ -38,7 +38,7 @@ class LinUcbConfig:
     """Of the ridge regression, above 0."""
     alpha: float = 1.0
     """Standard deviations, in units of a reward's noise, that an item may be better than it seems; 0 or more."""
-    crossed: bool = True
+    products: bool = True
     """Whether an item's numbers count by each context feature, too: P is then 1 + 2 D + F D, and a snapshot costs P^3."""
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class LinUcbPolicy:
         self.version = f"linucb-{digest(self.state_dict())}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
-        return upper_bounds(features(state, items, self._config.crossed), self._mean, self._root, self._config.alpha)
+        return upper_bounds(features(state, items, products=self._config.products), self._mean, self._root, self._config.alpha)
 
     def state_dict(self) -> Arrays:
         return {"mean": self._mean.copy(), "root": self._root.copy()}
@@ -75,7 +75,7 @@ class LinUcb:
 
     def __init__(self, config: LinUcbConfig) -> None:
         self.config = config
-        self._posterior = Posterior(size(config.width, config.context, config.crossed), config.prior, 1.0)
+        self._posterior = Posterior(size(config.width, config.context, products=config.products), config.prior, 1.0)
 
     @property
     def policy(self) -> LinUcbPolicy:
@@ -84,11 +84,11 @@ class LinUcb:
 
     def predict(self, state: State, items: F32) -> F32:
         """(B, C) what each item is expected to bring, without optimism."""
-        out: F32 = features(state, items, self.config.crossed) @ self._posterior.mean.astype(np.float32)
+        out: F32 = features(state, items, products=self.config.products) @ self._posterior.mean.astype(np.float32)
         return out
 
     def update(self, batch: Batch) -> Mapping[str, float]:
-        return fit(self._posterior, batch, self.config.crossed)
+        return fit(self._posterior, batch, products=self.config.products)
 
     def state_dict(self) -> Arrays:
         return self._posterior.state_dict()

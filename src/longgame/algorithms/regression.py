@@ -49,34 +49,42 @@ class Posterior:
         self.precision, self.moment = precision.astype(np.float64), moment.astype(np.float64)
 
 
-def size(width: int, context: int, crossed: bool = True) -> int:
+def size(width: int, context: int, crossed: bool = False, products: bool = True) -> int:
     """P of :func:`features`."""
-    return 1 + 2 * width + context * width * crossed
+    return 1 + width * (1 + (width if crossed else 1) + context * products)
 
 
-def features(state: State, items: F32, crossed: bool = True) -> F32:
-    """(B, C, P): 1, the item, the item times the mean of the history, and, ``crossed``, the item times each context feature."""
+def asked(state: State, crossed: bool = False) -> tuple[F32, F32]:
+    """(B, D) the mean of the history; (B, G) what meets each number of an item: the context, *crossed* behind that mean."""
     present = state.present
     weight = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
-    taste = np.einsum("bt,btd->bd", weight.astype(np.float32), state.history)
-    parts = [np.ones((*items.shape[:2], 1), np.float32), items, items * taste[:, None, :]]
-    if crossed:
-        products = state.context[:, None, :, None] * items[:, :, None, :]
-        parts.append(products.reshape(*items.shape[:2], state.context.shape[1] * items.shape[2]))
-    return np.concatenate(parts, axis=2)
+    taste: F32 = np.einsum("bt,btd->bd", weight.astype(np.float32), state.history)
+    return taste, np.concatenate([taste, state.context], axis=1) if crossed else state.context
 
 
-def observed(batch: Batch, crossed: bool = True) -> tuple[F64, F64]:
+def features(state: State, items: F32, crossed: bool = False, products: bool = True) -> F32:
+    """(B, C, P): 1, the item, the item times the mean of the history, the item times each context feature.
+
+    *Crossed*, the item times each number of that mean. Without ``products`` the context is left out.
+    """
+    taste, numbers = asked(state, crossed)
+    numbers = numbers if products else numbers[:, : numbers.shape[1] - state.context.shape[1]]
+    met = (numbers[:, None, :, None] * items[:, :, None, :]).reshape(*items.shape[:2], numbers.shape[1] * items.shape[2])
+    alike = [] if crossed else [items * taste[:, None, :]]
+    return np.concatenate([np.ones((*items.shape[:2], 1), np.float32), items, *alike, met], axis=2)
+
+
+def observed(batch: Batch, crossed: bool = False, products: bool = True) -> tuple[F64, F64]:
     """What was shown and what it brought: (n, P) features and (n,) rewards of the slots that were filled."""
     row, slot = np.nonzero(batch.action >= 0)
     shown = np.take_along_axis(batch.items, np.maximum(batch.action, 0)[:, :, None], axis=1)
-    x = features(batch.state, shown, crossed)[row, slot].astype(np.float64)
+    x = features(batch.state, shown, crossed, products)[row, slot].astype(np.float64)
     return x, batch.reward[row, slot].astype(np.float64)
 
 
-def fit(posterior: Posterior, batch: Batch, crossed: bool = True) -> dict[str, float]:
+def fit(posterior: Posterior, batch: Batch, crossed: bool = False, products: bool = True) -> dict[str, float]:
     """One batch into the posterior; how large rewards are, and how far they were from what was expected of them."""
-    x, reward = observed(batch, crossed)
+    x, reward = observed(batch, crossed, products)
     error = reward - x @ posterior.mean
     posterior.learn(x, reward)
     return {

@@ -91,7 +91,9 @@ def _show_json(table: Table, served: dict[str, Any], seconds: float) -> None:
 
 def simulate(
     ctx: typer.Context,
-    world: Annotated[str, typer.Option(help="shop, video, feed, interest-evolution or long-term-satisfaction.")] = "shop",
+    world: Annotated[
+        str, typer.Option(help="shop, video, feed, market, sessions, interest-evolution or long-term-satisfaction.")
+    ] = "shop",
     algorithm: Annotated[
         str | None, typer.Option(help="slateq, dqn, linucb, ...: learns in the world, and is tried there beside chance.")
     ] = None,

@@ -8,6 +8,6 @@
 
 from longgame.simulation.environment import Environment, Observation, Step
 from longgame.simulation.replay import Replay
-from longgame.simulation.training import Training, draw, train, trial
+from longgame.simulation.training import Training, draw, train, train_once, trial
 
-__all__ = ["Environment", "Observation", "Replay", "Step", "Training", "draw", "train", "trial"]
+__all__ = ["Environment", "Observation", "Replay", "Step", "Training", "draw", "train", "train_once", "trial"]

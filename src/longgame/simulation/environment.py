@@ -57,10 +57,11 @@ class Step:
 class Environment:
     """A :class:`longgame.protocols.World` on the axes of :class:`longgame.arrays.Batch`.
 
-    ``steps`` is T, the items of a history: what the user responded to, newest last. ``remembers`` puts behind the world's
-    context what the log says of the session in numbers: the sum of the vectors responded to, in tens, slates and responses, in
-    fifties. It is what makes a hidden budget or mood knowable, and a product has it in its log. ``objective`` is what is wanted
-    instead of what the world's product wants: with a discount of 0, to be myopic.
+    ``steps`` is T, the items of a history: what the user responded to, or looked at by themselves, newest last. ``remembers``
+    puts behind the world's context what the log says of the session in numbers: the sum of the vectors of all that would be in
+    an endless history, in tens, slates and responses, in fifties. It is what makes a hidden budget or mood knowable, and a
+    product has it in its log. ``objective`` is what is wanted instead of what the world's product wants: with a discount of 0,
+    to be myopic.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Environment:
         self.objective = objective or world.objective
         self.vectors = world.vectors
         self._forget(np.ones(world.users, np.bool_))
+        self._look(np.ones(world.users, np.bool_))
 
     @property
     def users(self) -> int:
@@ -96,6 +98,7 @@ class Environment:
         """A new population; the same for the same seed and ``keys``."""
         self.world.reset(derive(seed, "environment", *keys))
         self._forget(np.ones(self.users, np.bool_))
+        self._look(np.ones(self.users, np.bool_))
         return self.observe()
 
     def observe(self) -> Observation:
@@ -130,12 +133,14 @@ class Environment:
                 response |= happened
             reward += _rewards(self.objective, kind, values, happened)
         self._remember(shown, response, here)
+        self._look(here)
         return Step(reward, response, outcome.left)
 
     def renew(self, who: Bool) -> None:
         """New users in the rows (B,) that ``who`` names."""
         self._forget(who)
         self.world.renew(who)
+        self._look(who)
 
     def _shown(self, slates: I64, offered: I64, here: Bool) -> I64:
         if slates.shape != (self.users, self.slots):
@@ -171,11 +176,22 @@ class Environment:
         for slot in range(shown.shape[1]):
             rows = np.flatnonzero(response[:, slot])
             if len(rows):
-                item = shown[rows, slot]
-                self._sum[rows] += self.vectors[item]
                 self._responses[rows] += 1
-                self._items[rows, :-1] = self._items[rows, 1:]
-                self._items[rows, -1] = item
+                self._push(rows, shown[rows, slot])
+
+    def _look(self, who: Bool) -> None:
+        """What they looked at since their last slate, in a world where they do."""
+        if not hasattr(self.world, "browsed"):
+            return
+        for column in self.world.browsed().T:
+            rows = np.flatnonzero(who & (column >= 0))
+            self._push(rows, column[rows])
+
+    def _push(self, rows: I64, item: I64) -> None:
+        """(n,) users and the newest item of each."""
+        self._sum[rows] += self.vectors[item]
+        self._items[rows, :-1] = self._items[rows, 1:]
+        self._items[rows, -1] = item
 
     def _forget(self, who: Bool) -> None:
         if not hasattr(self, "_items"):

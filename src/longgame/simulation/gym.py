@@ -35,6 +35,8 @@ from longgame.simulation.environment import Environment, Observation
 from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
+from longgame.simulation.market import Market, MarketConfig
+from longgame.simulation.sessions import Sessions, SessionsConfig
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.types import F64, I64, Bool
@@ -56,6 +58,8 @@ WORLDS: Mapping[str, tuple[Made, int | None]] = {
     "Shop": (lambda **given: Shop(ShopConfig(**given)), 365),
     "Video": (lambda **given: Video(VideoConfig(**given)), 365),
     "Feed": (lambda **given: Feed(FeedConfig(**given)), 365),
+    "Market": (lambda **given: Market(MarketConfig(**given)), 365),
+    "Sessions": (lambda **given: Sessions(SessionsConfig(**given)), None),
 }
 """Name -> what makes the world of its settings, and its time limit in steps: None where everybody leaves in the end."""
 

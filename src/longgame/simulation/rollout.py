@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +13,7 @@ from longgame.protocols import EventStore, World
 from longgame.recommender import Recommender
 from longgame.rng import derive
 from longgame.state import events_read, recent_positions, state_of
-from longgame.types import F64, I64, Decision, Event, Record, Request, UserId
+from longgame.types import F64, I64, Decision, Event, ItemId, Record, Request, UserId
 
 START = datetime.fromisoformat("2030-01-01T00:00:00+00:00")
 
@@ -41,7 +42,8 @@ def rollout(
 
     What is retrieved and not offered by the world today is no candidate: an assortment is known before a decision is made.
     Decisions are those that ``recommender.decide`` makes from the log: one request a user and day, its feedback in
-    the minutes after. ``run`` makes the ids of users, requests and events, so two runs can share a log.
+    the minutes after. What users look at by themselves (``protocols.Browsing``) is logged in the seconds before. ``run`` makes
+    the ids of users, requests and events, so two runs can share a log.
     """
     world.reset(derive(seed, "rollout", run))
     objective, ids = world.objective, [i.id for i in world.catalogue()]
@@ -50,11 +52,14 @@ def rollout(
     reward, visits = np.zeros(world.users), np.zeros(world.users, np.int64)
     for day in range(days):
         here, slates = np.flatnonzero(world.here()), np.full((world.users, k), -1, np.int64)
+        records: list[Record] = []
+        for user, event in _browsed(world, here, ids, start + timedelta(days=day), run):
+            history[user].append(event)
+            records.append(event)
         decisions = _decide(recommender, world, here, history, start + timedelta(days=day), k, run)
         for user, decision in zip(here.tolist(), decisions, strict=True):
             slates[user, : len(decision.picks)] = [place[i] for i in decision.shown]
         outcome = world.step(slates)
-        records: list[Record] = []
         for user, decision in zip(here.tolist(), decisions, strict=True):
             records.append(decision)
             for kind, values in outcome.values.items():
@@ -88,6 +93,23 @@ def _decide(
         states.append(state)
         found.append(_of(recommender.eligible(request, history[user], state), offered[user], len(features.ids)))
     return recommender.draw(requests, State.stack(states), found) if requests else []
+
+
+def _asks(day: datetime, user: int) -> datetime:
+    """When a user who is here asks for a slate."""
+    return day + timedelta(seconds=user % 40_000)
+
+
+def _browsed(world: World, here: I64, ids: list[ItemId], day: datetime, run: str) -> Iterator[tuple[int, Event]]:
+    """What those who are here looked at since their last slate, a second apart, the last a second before they ask."""
+    if not hasattr(world, "browsed"):
+        return
+    views = world.browsed()
+    for user in here.tolist():
+        seen = views[user][views[user] >= 0].tolist()
+        for number, item in enumerate(seen):
+            at, name = _asks(day, user) - timedelta(seconds=len(seen) - number), f"{run}/{user}/{day:%Y%m%d}/view/{number}"
+            yield user, Event(name, at, UserId(f"{run}/{user}"), ids[item], "view")
 
 
 def _of(found: Candidates, offered: I64, items: int) -> Candidates:

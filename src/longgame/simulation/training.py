@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longgame.arrays import Batch, State
 from longgame.errors import ConfigError
 from longgame.protocols import Algorithm, Policy
 from longgame.rng import derive
-from longgame.simulation.environment import Environment, Observation
+from longgame.simulation.environment import Environment, Observation, Step
 from longgame.simulation.replay import Replay
-from longgame.slate import Exploration, sample_slates
+from longgame.slate import Exploration, replay_allowed, sample_slates
 from longgame.types import F64, I64
 
 Watch = Callable[[int, Mapping[str, float], Policy], None]
@@ -147,6 +148,31 @@ def _from_what_it_did(
         policy = algorithm.policy
         if watch is not None:
             watch(made, metrics, policy)
+
+
+def train_once(world: Environment, algorithm: Algorithm, steps: int, seed: int, explore: Exploration) -> None:
+    """``algorithm`` learns from every one of ``steps`` decisions, once: for what is exact, and counts each that it is told.
+
+    A day's decisions are a batch, made with the policy of the day before. Nothing after a slate is in it (``Batch.discount`` is
+    0): a bandit's way to learn. The same arguments give the same policy, to the last bit.
+    """
+    rng, seen, made = derive(seed, "training"), world.reset(seed), 0
+    while made < steps:
+        slates, odds = draw(algorithm.policy, seen, world.slots, explore, rng)
+        step = world.step(slates)
+        algorithm.update(_today(seen, slates, odds, step))
+        made += int(seen.here.sum())
+        seen = world.observe()
+
+
+def _today(seen: Observation, slates: I64, odds: F64, step: Step) -> Batch:
+    """The decisions of one day, of those who were here."""
+    here = seen.here
+    state = State(seen.state.history[here], seen.state.items[here], seen.state.context[here])
+    items, mask, nothing = seen.items[here], seen.mask[here], np.zeros(int(here.sum()), np.float32)
+    slates, odds, allowed = slates[here], odds[here], replay_allowed(mask, slates[here])
+    reward, response = step.reward[here], step.response[here]
+    return Batch(state, items, mask, allowed, slates, odds, reward, response, nothing, nothing, state, items, mask)
 
 
 def _errors(algorithm: Algorithm) -> F64:

@@ -14,6 +14,7 @@ from longgame.algorithms.drn import Drn, DrnConfig
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig
 from longgame.algorithms.iql import Iql, IqlConfig
 from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig
+from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
 from longgame.algorithms.regression import size
@@ -76,8 +77,11 @@ LIVING: Mapping[str, Live] = {
     "tabular-sarsa": lambda net, pace, scale, explore, seed: Tabular(
         TabularConfig(net.width, net.context, 128, 64, sarsa=explore)
     ),
+    "linear-thompson": lambda net, pace, scale, explore, seed: LinearThompson(
+        LinearThompsonConfig(net.width, net.context, seed=seed)
+    ),
     "linucb": lambda net, pace, scale, explore, seed: LinUcb(
-        LinUcbConfig(net.width, net.context, crossed=size(net.width, net.context) <= _MOST)
+        LinUcbConfig(net.width, net.context, products=size(net.width, net.context) <= _MOST)
     ),
     "neural-linear": lambda net, pace, scale, explore, seed: NeuralLinear(NeuralLinearConfig(net, pace, seed=seed)),
     "ensemble-thompson": lambda net, pace, scale, explore, seed: EnsembleThompson(
@@ -89,5 +93,5 @@ LIVING: Mapping[str, Live] = {
 }
 """Those that learn from what they live through (``worlds.algorithm_for``)."""
 
-DRAWN = ("neural-linear", "ensemble-thompson", "iql", "drn")
+DRAWN = ("linear-thompson", "neural-linear", "ensemble-thompson", "iql", "drn")
 """Of those, the ones whose scores are log-preferences: they explore at temperature 1, and not at one towards 0."""

@@ -15,15 +15,17 @@ from longgame.algorithms.towers import TowersConfig
 from longgame.errors import ConfigError
 from longgame.evaluation.returns import Arm, Study
 from longgame.protocols import Algorithm, Policy, World
-from longgame.simulation import Environment, Training, train, trial
+from longgame.simulation import Environment, Training, train, train_once, trial
 from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
+from longgame.simulation.market import Market, MarketConfig
+from longgame.simulation.sessions import Sessions, SessionsConfig
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
 from longgame.wiring.actors import IN_WORLDS, replayed
-from longgame.wiring.minds import DRAWN, LIVING
+from longgame.wiring.minds import DRAWN, LIVING, ONCE
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "shop": lambda users, items: Shop(ShopConfig(users, items)),
@@ -31,13 +33,15 @@ WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "feed": lambda users, items: Feed(FeedConfig(users, items)),
     "interest-evolution": lambda users, items: InterestEvolution(InterestEvolutionConfig(users, items)),
     "long-term-satisfaction": lambda users, items: LongTermSatisfaction(LongTermSatisfactionConfig(users, items)),
+    "market": lambda users, items: Market(MarketConfig(users, items)),
+    "sessions": lambda users, items: Sessions(SessionsConfig(users, items, flips=items // 2)),
 }
 """Name -> a world of so many users, in which so many items are offered."""
 ALGORITHMS = ("slateq", "dqn", "sarsa", *IN_WORLDS, *LIVING)
 """Those that learn from what they live through."""
 _TRIED, _LIVED = 500, 64
 """Users that a policy is tried on at once, and users that an algorithm lives with."""
-_SESSIONS = {"interest-evolution", "long-term-satisfaction"}
+_SESSIONS = {"interest-evolution", "long-term-satisfaction", "sessions"}
 """Worlds whose users leave within hundreds of slates, and are tried until they do."""
 _SESSION, _MONTH = 2_000, 30
 """Days of a trial, at most: in those, and in worlds that go on."""
@@ -95,7 +99,10 @@ def study(
         world = Environment(named(kind, _LIVED, items), slots)
         made, training = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps, seed)
         begun = time.perf_counter()
-        train(world, made, training, seed, _telling(say, seed, steps))
+        if algorithm in ONCE:  # it counts what it has seen, and a replay shows all of it many times
+            train_once(world, made, steps, seed, Exploration(training.temperature, training.explore[1]))
+        else:
+            train(world, made, training, seed, _telling(say, seed, steps))
         seconds.append(time.perf_counter() - begun)
         learned.append(float(trial(trying, made.policy, users, seed, days=days).mean()))
         say(f"seed {seed}: {learned[-1]:,.1f} a user, {chance[-1]:,.1f} by chance, learned in {seconds[-1]:.0f} s")
