@@ -117,7 +117,8 @@ class Words:
             np.bincount(place, rarity * _scale("rare", rarity), WORDS),
             np.bincount((code >> 1) % PAIRS, (1 - 2 * (code & 1)) * _scale("pairs", np.ones(len(code))), PAIRS),
         ]
-        return (np.concatenate(parts) / SIDE).astype(np.float32)
+        out: F32 = (np.concatenate(parts) / SIDE).astype(np.float32)
+        return out
 
 
 def _scale(part: str, weight: F64) -> float:

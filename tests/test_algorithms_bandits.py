@@ -1,5 +1,6 @@
 """LinUCB, neural-linear and ensemble Thompson sampling against cases worked by hand, and what they learn by living."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import Batch, State
 from longgame.errors import ConfigError
 from longgame.networks import NetworkConfig, to_arrays
+from longgame.protocols import Algorithm
 from longgame.slate import Exploration, replay_allowed, sample_slates
 from tests.kit import C, D, F, batch
 
@@ -186,7 +188,7 @@ def visits(policy, rng, temperature, b=32):
     return rows, float(chance.mean())
 
 
-LIVING = {
+LIVING: dict[str, tuple[Callable[[], Algorithm], float]] = {
     "linucb": (lambda: LinUcb(LinUcbConfig(D, 1, alpha=0.5)), 1e-6),
     "neural-linear": (lambda: NeuralLinear(NeuralLinearConfig(TOWERS, Pace(1e-2, follow=0.2), draws=64)), 1.0),
     "ensemble-thompson": (lambda: EnsembleThompson(EnsembleThompsonConfig(TOWERS, Pace(1e-2, follow=0.2))), 1.0),

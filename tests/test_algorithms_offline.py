@@ -84,7 +84,8 @@ def test_targets_of_a_table_by_hand(sarsa):
     made = Tabular(TabularConfig(D, F, states=3, groups=4, sarsa=sarsa))
     for seed in range(3):
         made.update(batch(seed))
-    rows = replace(batch(7, k=1), between=np.linspace(0, 1, B).astype(np.float32))
+    between = np.linspace(0, 1, B).astype(np.float32)
+    rows = replace(batch(7, k=1), between=between)
     table = filled_in(made._table, made._visits)
     own, group = made._states.nearest(summary(rows.next_state)), made._items.nearest(rows.next_items)
     for b in range(B):
@@ -93,7 +94,7 @@ def test_targets_of_a_table_by_hand(sarsa):
             after = worth[rows.next_mask[b]].max()
         else:
             after = (pick_probabilities(worth, rows.next_mask[b], sarsa) * worth).sum()
-        wanted = rows.reward[b, 0] + rows.between[b] + rows.discount[b] * after
+        wanted = rows.reward[b, 0] + between[b] + rows.discount[b] * after
         assert made._targets(rows)[b, 0] == pytest.approx(wanted, rel=1e-6)
 
 
@@ -136,7 +137,7 @@ def test_imitation_by_hand():
     assert float(imitation_loss(scores, allowed, action)) == pytest.approx(wanted, rel=1e-5)
     free = scores.clone().requires_grad_()
     imitation_loss(free, allowed, action).backward()
-    assert torch.isfinite(free.grad).all()
+    assert free.grad is not None and torch.isfinite(free.grad).all()
     assert float(imitation_loss(scores, allowed, torch.full((2, 2), -1))) == 0
 
 
@@ -204,7 +205,8 @@ def test_a_threshold_of_nothing_is_dqn():
         one.update(batch(seed))
         two.update(batch(seed))
     rows = batch(9, whole=True)
-    np.testing.assert_array_equal(*(made.policy.score(rows.state, rows.items, rows.mask) for made in (one, two)))
+    got, wanted = (made.policy.score(rows.state, rows.items, rows.mask) for made in (one, two))
+    np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.mark.parametrize("config", [TOWERS, ATTENTION, TowersConfig(D, 0, hidden=8), NetworkConfig(D, 0, hidden=8, steps=T)])

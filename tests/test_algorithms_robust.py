@@ -59,7 +59,8 @@ def test_one_critic_is_dqn():
     for seed in range(3):
         assert one.update(batch(seed)) == two.update(batch(seed))
     rows = batch(9, whole=True)
-    np.testing.assert_array_equal(*(made.policy.score(rows.state, rows.items, rows.mask) for made in (one, two)))
+    got, wanted = (made.policy.score(rows.state, rows.items, rows.mask) for made in (one, two))
+    np.testing.assert_array_equal(got, wanted)
 
 
 def shelf(seed: int, shown: tuple[float, ...], b: int = 64) -> Batch:

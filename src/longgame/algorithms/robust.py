@@ -46,7 +46,8 @@ def pushed(user: Tensor, loss: Tensor, share: float) -> Tensor:
     (slope,) = torch.autograd.grad(loss, user, retain_graph=True)
     length = slope.norm(dim=1, keepdim=True)
     way = torch.where(length > 0, slope / length.clamp(min=1e-30), 0.0)
-    return user + (share * user.norm(dim=1, keepdim=True) * way).detach()
+    out: Tensor = user + (share * user.norm(dim=1, keepdim=True) * way).detach()
+    return out
 
 
 class Clipped:

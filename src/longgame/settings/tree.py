@@ -224,11 +224,9 @@ class PolicySection(Section):
     caution: Annotated[float, Field(ge=0)] = 0.0
     """Of dqn, sarsa and cql with several critics: how many of their standard deviations are taken off the mean."""
     push: Annotated[float, Field(ge=0)] = 0.0
-    """Of dqn, sarsa and cql: share of its length that a user's vector is pushed to where the loss rises, in half of what is
-    learned; .1 is much."""
+    """Of dqn, sarsa and cql: share of its length that a user's vector is pushed to where the loss rises; .1 is much."""
     clip_rewards: Annotated[float, Field(ge=0)] = 0.0
-    """No slot's reward counts more than this, up or down, in learning; 0: each counts what it is worth. The proof of a policy
-    is on the rewards as they are."""
+    """No slot's reward counts more than this, up or down, in learning (not in the proof of a policy); 0: no limit."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Scores are divided by it before the draw; towards 0 the best score always wins. Like uniform, it holds from the next
     `longgame train` on: what is live keeps what it was proven with."""

@@ -215,7 +215,7 @@ def load_policy(arrays: Arrays, about: Mapping[str, Any]) -> Policy:
     if kind == "slateq":
         said = {name: about[name] for name in ("network", "slots", "way")}
         return SlateQPolicy({**said, "critics": about.get("critics", 1)}, arrays)
-    if kind in POLICIES:
+    if isinstance(kind, str) and kind in POLICIES:
         return POLICIES[kind](arrays, about)
     if kind == "wolpertinger":
         return WolpertingerPolicy({name: about[name] for name in ("name", "network", "near", "slots")}, arrays)
