@@ -1,6 +1,7 @@
 """The market: its rules by hand, its trap, sellers' best responses, and lives in it as logs."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,7 +161,7 @@ def test_twins_live_alike_until_something_else_is_done_to_them():
 
 def test_the_trap_holds():
     """Who knows what is bought today brings little more than chance; who prices satisfaction brings half as much again."""
-    world = Environment(Market(MarketConfig(600)), 3, 1, remembers=False)
+    world: Any = Environment(Market(MarketConfig(600)), 3, 1, remembers=False)
     rng = np.random.default_rng(0)
 
     def brings(scores):

@@ -1,6 +1,7 @@
 """Organic and bandit sessions: their rules by hand, the rates that RecoGym's have, what was looked at as events of a log."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_rates_are_those_that_recogym_publishes():
 
 
 def test_the_environment_remembers_what_was_looked_at():
-    env = Environment(Sessions(SessionsConfig(300, 6, flips=2)), 1, steps=4)
+    env: Any = Environment(Sessions(SessionsConfig(300, 6, flips=2)), 1, steps=4)
     seen = env.reset(0)
     views = [row[row >= 0].tolist() for row in env.world.browsed()]
     for _ in range(60):
@@ -179,8 +180,9 @@ def test_what_was_looked_at_is_in_the_log_and_in_the_state_that_is_served():
         assert before and before[0].kind == "view", "nobody is shown an ad who looked at nothing"
         state = state_of(recent_positions(before, known.index), (), known, T)
         assert (state.items[-1] >= 0).all()
-    first = {}
+    first: dict[str, Decision | Event] = {}
     for record in log:
+        assert isinstance(record, (Decision, Event))
         user = record.request.user if isinstance(record, Decision) else record.user
         first.setdefault(user, record)
     assert len(first) == 30 and all(isinstance(r, Event) and r.kind == "view" for r in first.values())
@@ -189,7 +191,7 @@ def test_what_was_looked_at_is_in_the_log_and_in_the_state_that_is_served():
 def test_a_bandit_learns_which_product_of_a_pair_is_clicked():
     """Products 0 and 2 are looked at, 1 and 3 are worth it where 0 and 2 are: a view must speak for another product."""
     products = Products(np.array([[6.0], [5.9], [-6.0], [-5.9]]), np.array([6.0, -6.0, 6.0, -6.0]))
-    world = Environment(Sessions(SessionsConfig(1_000, 4, 2, 1), products), 1, 20, remembers=False)
+    world: Any = Environment(Sessions(SessionsConfig(1_000, 4, 2, 1), products), 1, 20, remembers=False)
 
     def rate(crossed):
         mind = LinearThompson(LinearThompsonConfig(4, 0, 1e3, 0.13, 16, 1e-3, crossed))
