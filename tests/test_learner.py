@@ -69,7 +69,7 @@ def learner(store, algorithm, objective=LONG, live=UNIFORM, gate=None, **setting
     sizes = {"block": 64, "updates": 2, "batch": 48, "holdout": 0.4, **settings}
     replay = Replay(SHOP, 4, EXPLORE)
     return Learner(
-        store, algorithm, live, replay, objective, gate or Gate(confidence=0.8, min_effective_n=80), LearnerConfig(**sizes)
+        store, algorithm, live, replay, objective, gate or Gate(confidence=0.6, min_effective_n=80), LearnerConfig(**sizes)
     )
 
 
@@ -180,6 +180,21 @@ def test_a_round_is_so_many_updates_of_so_many_rows(log):
     made = learner(filled(log), small, objective=TODAY, block=50, updates=1, batch=10_000)
     made.step()
     assert 15 < len(small.taught[0]) < 45, "no more than there are, and none twice"
+
+
+def test_an_algorithm_that_counts_is_told_of_each_row_once(log):
+    class Counting(Spy):
+        counts = True
+
+    spy, whole = Counting(), Spy()
+    made = learner(filled(log), spy, objective=TODAY, block=50, updates=3, batch=16)
+    followed(made)
+    state = learner(filled(log), whole, objective=TODAY, block=50, updates=3, batch=16)
+    followed(state)
+    shown, held = made._log()
+    told = int((shown.told & ~held).sum())
+    assert sum(map(len, spy.taught)) == told > 300
+    assert sum(map(len, whole.taught)) > 1.5 * told, "others are told of rows more than once"
 
 
 def test_memory_is_bounded(log):

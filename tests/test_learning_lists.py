@@ -115,6 +115,22 @@ def test_who_may_show_what_was_had_learns_to_keep_from_it():
     assert shares[1] < 0.5 * shares[0]
 
 
+def test_the_windows_are_the_same_with_and_without_lists(monkeypatch):
+    from longgame.learning import lists as module
+
+    seen: dict[float, list[np.ndarray]] = {}
+
+    def loss(config, network, items, batch, rng, true=module._loss):
+        seen.setdefault(config.lists, []).append(batch[0])
+        return true(config, network, items, batch, rng)
+
+    monkeypatch.setattr(module, "_loss", loss)
+    for lists in (0.0, 0.3):
+        learn_lists(ListConfig(updates=12, batch=16, slots=5, lists=lists), NETWORK, START, VECTORS, log_of(in_order(), ITEMS))
+    for one, other in zip(seen[0.0], seen[0.3], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_what_cannot_be_is_refused():
     log = log_of(in_order(4), ITEMS)
     for wrong, said in (({"group": 1}, "group 2"), ({"lists": 0.0, "imitate": 0.0}, "nothing"), ({"rate": 0.0}, "rate")):
@@ -122,6 +138,8 @@ def test_what_cannot_be_is_refused():
             ListConfig(**wrong)
     with pytest.raises(ConfigError, match="slots"):
         learn_lists(ListConfig(slots=ITEMS), NETWORK, START, VECTORS, log)
+    with pytest.raises(ConfigError, match="context"):
+        learn_lists(ListConfig(), replace(NETWORK, context=2), START, VECTORS, log)
     with pytest.raises(ShapeError, match="vectors"):
         learn_lists(ListConfig(), NETWORK, START, VECTORS[:, :3], log)
     with pytest.raises(ConfigError, match="no state"):

@@ -80,6 +80,9 @@ class KernelUcbPolicy:
 class KernelUcb:
     """The learner: what was shown, what it brought, and the root of K + prior I, which grows with it."""
 
+    counts = True
+    """It counts every row that it is told: whoever teaches it hands out each once."""
+
     def __init__(self, config: KernelUcbConfig) -> None:
         self.config = config
         n = config.rows

@@ -93,6 +93,9 @@ class LinearThompsonPolicy:
 class LinearThompson:
     """The learner: a posterior over weights, exact after any number of batches in any order."""
 
+    counts = True
+    """It counts every row that it is told: whoever teaches it hands out each once."""
+
     def __init__(self, config: LinearThompsonConfig) -> None:
         self.config = config
         self._posterior = Posterior(config.size, config.prior, config.noise)

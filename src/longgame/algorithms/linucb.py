@@ -73,6 +73,9 @@ class LinUcbPolicy:
 class LinUcb:
     """The learner: a ridge regression, exact after any number of batches in any order."""
 
+    counts = True
+    """It counts every row that it is told: whoever teaches it hands out each once."""
+
     def __init__(self, config: LinUcbConfig) -> None:
         self.config = config
         self._posterior = Posterior(size(config.width, config.context, products=config.products), config.prior, 1.0)

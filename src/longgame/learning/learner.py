@@ -23,7 +23,7 @@ from longgame.learning.join import Join, Joined
 from longgame.learning.offpolicy import Replay, logged_marginals
 from longgame.protocols import Algorithm, EventStore, Policy
 from longgame.rng import derive
-from longgame.types import F64, I64, DecisionId, Objective
+from longgame.types import F64, I64, Bool, DecisionId, Objective
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Learner:
         self._block: list[Joined] = []
         self.rounds = self.attempts = 0
         self._shown: dict[tuple[str, DecisionId], F64] = {}
+        self._counted: set[DecisionId] = set()
 
     def step(self) -> Verdict | None:
         """Learn from one more block, and judge. None where the log does not hold a whole block yet.
@@ -85,10 +86,14 @@ class Learner:
         self._rows = (self._rows + self._block)[-self.config.memory :]
         self._block = []
         self.rounds += 1
-        log = trajectories(self._rows, self.objective)
-        held = np.array([held_out(r.id, self.config.holdout) for r in log.rows], np.bool_)
+        log, held = self._log()
         self._learn(log, np.flatnonzero(log.told & ~held))
         return self._judge(log, np.flatnonzero(log.told & held))
+
+    def _log(self) -> tuple[Trajectories, Bool]:
+        """What is in memory, and which of its rows judge and are not learned from."""
+        log = trajectories(self._rows, self.objective)
+        return log, np.array([held_out(r.id, self.config.holdout) for r in log.rows], np.bool_)
 
     @property
     def items_written(self) -> int:
@@ -124,13 +129,25 @@ class Learner:
         return True
 
     def _learn(self, log: Trajectories, rows: I64) -> None:
+        if getattr(self.algorithm, "counts", False):
+            fresh = [row for row in rows.tolist() if log.rows[row].id not in self._counted]
+            for first in range(0, len(fresh), self.config.batch):
+                self._update(log, np.array(fresh[first : first + self.config.batch], np.int64))
+            self._count(log, rows)
+            return
         if not len(rows):
             return
         rng = derive(self.config.seed, "learner", str(self.rounds))
         # Little data is soon learned by heart: no more updates than two passes over what there is.
         for _ in range(min(self.config.updates, -(-2 * len(rows) // self.config.batch))):
-            chosen = np.sort(rng.choice(rows, size=min(self.config.batch, len(rows)), replace=False))
-            self.algorithm.update(make_batch(log, chosen, self.replay.features, self.replay.steps, self.replay.rules))
+            self._update(log, np.sort(rng.choice(rows, size=min(self.config.batch, len(rows)), replace=False)))
+
+    def _update(self, log: Trajectories, rows: I64) -> None:
+        self.algorithm.update(make_batch(log, rows, self.replay.features, self.replay.steps, self.replay.rules))
+
+    def _count(self, log: Trajectories, rows: I64) -> None:
+        """These were told to an algorithm that counts; those that are no longer in memory cannot come again."""
+        self._counted = {log.rows[row].id for row in rows.tolist()}
 
     def _judge(self, log: Trajectories, rows: I64) -> Verdict:
         self.loggers[self.live.version] = (self.replay, self.live)
@@ -188,6 +205,9 @@ class Learner:
             self._rows = (self._rows + self._block)[-self.config.memory :]
             self._block = []
         self.rounds, self.attempts = about["rounds"], about["attempts"]
+        if getattr(self.algorithm, "counts", False) and self._rows:
+            log, held = self._log()
+            self._count(log, np.flatnonzero(log.told & ~held))
 
 
 def held_out(decision: str, share: float) -> bool:

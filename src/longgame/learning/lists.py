@@ -87,12 +87,17 @@ class ListConfig:
 def learn_lists(
     config: ListConfig, network: NetworkConfig, start: Arrays, vectors: F32, log: Interactions, watch: Watch | None = None
 ) -> NetworkPolicy:
-    """The policy that a supervised network (its config, its arrays) becomes on ``log``, whose items have ``vectors`` (I, D).
+    """The policy that a supervised network (its config and arrays) becomes on ``log``, whose items have ``vectors`` (I, D).
 
-    The same arguments give the same policy. Raises ConfigError where no event of the log has another before it, or where
-    lists are to have more slots than there are items.
+    The same arguments give the same policy. Raises ConfigError where no event of the log has another before it, where
+    lists are to have more slots than there are items, and for a network that reads a context.
     """
     check({"I": len(log.items), "D": network.width}, ("vectors", vectors, "I D"))
+    if network.context:
+        raise ConfigError(
+            f"learn_lists: a log without decisions tells no context, and network.context is {network.context}; take the "
+            "network of a sequence model (SequenceConfig.network)"
+        )
     if config.lists and config.slots >= len(vectors):
         raise ConfigError(f"ListConfig.slots: must be below the {len(vectors)} items of the log, got {config.slots}")
     made = network_of(network)
@@ -100,7 +105,9 @@ def learn_lists(
     from_arrays(made, start)
     descent = Descent(made.train(), config.rate, config.decay, config.average)
     items, rng = torch.from_numpy(vectors), derive(config.seed, "lists")
-    stream = _states(sequences(log), network.steps, config.batch, len(vectors), rng)
+    # windows come from a generator of their own: with and without lists, they are the same
+    windows = derive(config.seed, "lists", "windows")
+    stream = _states(sequences(log), network.steps, config.batch, len(vectors), windows)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(derive(config.seed, "lists", "dropout").integers(2**62)))
         for number in range(1, config.updates + 1):

@@ -83,6 +83,11 @@ def train(world: Environment, algorithm: Algorithm, training: Training, seed: in
             f"train: {type(algorithm).__name__} learns from logged futures, which a life in a world does not tell; take SlateQ "
             "or Dqn, or let it learn from a log (simulation.rollout, longgame train)"
         )
+    if getattr(algorithm, "counts", False):
+        raise ConfigError(
+            f"train: {type(algorithm).__name__} counts every decision that it is told, and a replay tells of each many times; "
+            "take train_once"
+        )
     held = max(training.capacity // world.users, 2)
     replay = Replay(held, world.users, world.vectors, world.objective.discount, training.ahead, training.priority)
     lives_by: Exploration | None = getattr(algorithm, "lives_by", None)

@@ -63,9 +63,6 @@ MINDS: Mapping[str, Make] = {
 }
 """``policy.algorithm`` -> what makes it; the rest are in ``training.make_algorithm``."""
 
-ONCE = ("linear-thompson", "linucb", "kernel-ucb")
-"""Those that count what they have seen, and must not count it twice: one pass over a log."""
-
 _MOST = 500
 """Features of a regression that is asked hundreds of times a minute: where there were more, the context is left out."""
 

@@ -37,7 +37,7 @@ from longgame.types import F64, I64
 from longgame.wiring.actors import FROM_LOGS
 from longgame.wiring.configs import Configs
 from longgame.wiring.knowledge import without_leaks
-from longgame.wiring.minds import MINDS, ONCE
+from longgame.wiring.minds import MINDS
 from longgame.wiring.parts import Reader, Sources, guards_of, policy_network
 from longgame.wiring.tracking import Track
 from longgame.wiring.workspace import Loaded, Workspace, exploration, gate
@@ -234,7 +234,7 @@ def learn(
         last.update(metrics)
         track.write("policy", updates + step, metrics)
 
-    for epoch in range(done, 1 if s.policy.algorithm in ONCE else epochs):
+    for epoch in range(done, 1 if getattr(algorithm, "counts", False) else epochs):
         order = derive(s.policy.seed, "train", str(epoch))
         steps = run(
             algorithm,

@@ -25,7 +25,7 @@ from longgame.simulation.shop import Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
 from longgame.wiring.actors import IN_WORLDS, replayed
-from longgame.wiring.minds import DRAWN, LIVING, ONCE
+from longgame.wiring.minds import DRAWN, LIVING
 
 WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "shop": lambda users, items: Shop(ShopConfig(users, items)),
@@ -99,7 +99,7 @@ def study(
         world = Environment(named(kind, _LIVED, items), slots)
         made, training = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps, seed)
         begun = time.perf_counter()
-        if algorithm in ONCE:  # it counts what it has seen, and a replay shows all of it many times
+        if getattr(made, "counts", False):  # it counts what it has seen, and a replay shows all of it many times
             train_once(world, made, steps, seed, Exploration(training.temperature, training.explore[1]))
         else:
             train(world, made, training, seed, _telling(say, seed, steps))
