@@ -71,7 +71,7 @@ def test_what_dueling_takes_off_is_no_disagreement():
     with torch.no_grad():
         for name, weight in made._critics[1].learned.target.named_parameters():
             if name == "appeal.bias":
-                weight += 5.0
+                weight.add_(5.0)
     np.testing.assert_allclose(made.policy.score(rows.state, rows.items, rows.mask), before, atol=1e-5)
 
 
