@@ -127,7 +127,7 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "reinforce, free": lambda: reinforce(trust=0.0),
     "linear-thompson": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65)),
     "linucb": lambda: LinUcb(LinUcbConfig(D, F)),
-    "linucb, not crossed": lambda: LinUcb(LinUcbConfig(D, F, crossed=False)),
+    "linucb, without products": lambda: LinUcb(LinUcbConfig(D, F, products=False)),
     "kernel-ucb": lambda: KernelUcb(KernelUcbConfig(D, F, rows=999)),
     "kernel-ucb, that forgets": lambda: KernelUcb(KernelUcbConfig(D, F, rows=150)),
     "neural-linear": lambda: neural(TOWERS),

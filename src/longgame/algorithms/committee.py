@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from longgame.algorithms.critic import network_config, network_from
-from longgame.algorithms.dqn import Dqn, DqnConfig
+from longgame.algorithms.dqn import Dqn, DqnConfig, values
 from longgame.algorithms.robust import cautious, some_rows
 from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
-from longgame.networks import tensor_items, to_arrays
+from longgame.networks import tensor, tensor_items, to_arrays
 from longgame.rng import derive
 from longgame.types import F32, F64, Bool
 
@@ -48,7 +48,7 @@ class CommitteePolicy:
     """Values of M frozen networks, in units of the scale: to be drawn by at a low temperature."""
 
     def __init__(self, about: Mapping[str, Any], arrays: Arrays) -> None:
-        """``about`` holds the ``network``'s config, the number of ``critics``, the ``caution`` and a ``name``."""
+        """``about`` holds the ``network``'s config, the number of ``critics``, ``dueling``, ``caution`` and a ``name``."""
         self._about = dict(about)
         config = network_config(about["network"])
         self._networks = [network_from(config, arrays, f"{number}.") for number in range(about["critics"])]
@@ -57,8 +57,9 @@ class CommitteePolicy:
     @torch.inference_mode()
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         offered = tensor_items(items)
-        worth = np.stack([network.score(network.user(state), offered).numpy() for network in self._networks])
-        return cautious(worth, self._about["caution"])
+        open_, dueling = tensor(mask), self._about["dueling"]  # what dueling takes off differs from critic to critic
+        worth = [values(network, network.user(state), offered, open_, dueling).numpy() for network in self._networks]
+        return cautious(np.stack(worth), self._about["caution"])
 
     def state_dict(self) -> Arrays:
         return {name: a for number, net in enumerate(self._networks) for name, a in to_arrays(net, f"{number}.").items()}
@@ -79,6 +80,7 @@ class Committee:
     def policy(self) -> CommitteePolicy:
         config = self.config
         about = {"network": asdict(config.critic.network), "critics": config.critics, "caution": config.caution}
+        about["dueling"] = config.critic.dueling
         name = self._critics[0].policy.version.rpartition("-")[0]
         arrays: dict[str, np.ndarray[Any, Any]] = {}
         for number, critic in enumerate(self._critics):

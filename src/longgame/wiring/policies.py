@@ -26,7 +26,9 @@ POLICIES: Mapping[str, Callable[[Arrays, Mapping[str, Any]], Policy]] = {
     "tabular": lambda arrays, about: TabularPolicy(_table(about["config"]), arrays),
     "bcq": lambda arrays, about: BcqPolicy(_some(about, "network", "threshold"), arrays),
     "decision-transformer": lambda arrays, about: DecisionTransformerPolicy(_some(about, "network", "target"), arrays),
-    "committee": lambda arrays, about: CommitteePolicy(_some(about, "network", "critics", "caution", "name"), arrays),
+    "committee": lambda arrays, about: CommitteePolicy(
+        _some(about, "network", "critics", "dueling", "caution", "name"), arrays
+    ),
     "drn": lambda arrays, about: DrnPolicy(_some(about, "network", "temperature"), arrays),
 }
 """Kind of a policy -> what reads it back (``parts.load_policy``)."""
