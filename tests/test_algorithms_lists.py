@@ -12,7 +12,7 @@ import torch
 
 from longgame.algorithms.actor import log_probs
 from longgame.algorithms.critic import Learned, Pace
-from longgame.algorithms.dqn import expected_slates
+from longgame.algorithms.dqn import expected_draws
 from longgame.algorithms.grpo import Grpo, GrpoConfig, discounted, divergence, group_advantage, grpo_loss, ndcg
 from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.algorithms.sac import Sac, SacConfig, soft_loss, soft_value
@@ -32,7 +32,7 @@ from longgame.networks import NetworkConfig, UserNetwork, to_arrays
 from longgame.protocols import Algorithm
 from longgame.retrieval.exact import ExactIndex
 from longgame.simulation import Environment, Training, train
-from longgame.slate import Exploration, replay_allowed
+from longgame.slate import Exploration, pick_probabilities, replay_allowed, sample_slates
 from tests.kit import B, D, F, K, T, batch, state
 from tests.test_algorithms_actors import clickbait, slope, trap
 
@@ -97,17 +97,34 @@ def test_a_soft_value_is_of_the_smaller_critic_and_of_the_slate_that_is_drawn():
     says(made._critics[1], 2, 0.4)
     rows = batch(3)
     got, slots = made._targets(rows), (rows.action >= 0).sum(axis=1)
-    shown = expected_slates(rows.next_items[..., 0].astype(float), rows.next_mask, slots, Exploration(1.0, 0.0))
+    shown, spread = expected_draws(rows.next_items[..., 0].astype(float), rows.next_mask, slots, Exploration(1.0, 0.0))
     for b in range(B):
         some = rows.next_mask[b]
         x = rows.next_items[b][some].astype(float)
         q = np.minimum(*(x[:, n] - x[:, n].mean() + 0.4 for n in (1, 2)))
-        logp = x[:, 0] - np.log(np.exp(x[:, 0]).sum())
-        after = 5.0 * (shown[b][some] * (q - 0.2 * logp)).sum()
+        after = 5.0 * ((shown[b][some] * q).sum() + 0.2 * spread[b])
         for k in range(K):
             wanted = rows.reward[b, k] + rows.discount[b] * after / slots[b] if rows.action[b, k] >= 0 else 0.0
             assert got[b, k] == pytest.approx(wanted, rel=1e-4, abs=1e-5)
-    assert soft_value(np.array([[2.0, 9.0]]), np.array([[-1.0, -1e9]]), np.array([[1.0, 0.0]]), 0.5)[0] == 2.5
+    assert soft_value(np.array([[2.0, 9.0]]), np.array([[1.0, 0.0]]), np.array([1.0]), 0.5)[0] == 2.5
+
+
+def test_the_entropy_of_a_slate_is_that_of_its_slots_and_falls_as_the_policy_gets_certain():
+    """Alone the entropy of the softmax; for five slots of ten no more than five log 10, near what drawing them tells."""
+    explore, rng = Exploration(1.0, 0.0), np.random.default_rng(0)
+    scores, told = rng.standard_normal((1, 10)), []
+    p = np.exp(scores) / np.exp(scores).sum()
+    mask = np.ones((1, 10), np.bool_)
+    assert expected_draws(scores, mask, np.array([1]), explore)[1][0] == pytest.approx(-(p * np.log(p)).sum())
+    for width in (0.0, 2.0, 8.0, 500.0):
+        many = np.repeat(width * scores, 2000, axis=0).astype(np.float32)
+        free = np.ones(many.shape, np.bool_)
+        picks, _ = sample_slates(many, free, 5, explore, rng.random((2000, 5)))
+        chance = pick_probabilities(many[:, None, :], replay_allowed(free, picks), explore)
+        drawn = -(chance * np.log(np.maximum(chance, 1e-300))).sum() / 2000
+        told.append(expected_draws(width * scores, mask, np.array([5]), explore)[1][0])
+        assert drawn - 1e-3 < told[-1] < min(drawn + 2.0, 5 * np.log(10) + 1e-6), (width, drawn, told)
+    assert told == sorted(told, reverse=True) and told[-1] < 0.1, told
 
 
 @pytest.mark.parametrize("goal", [0.2, 0.8])
