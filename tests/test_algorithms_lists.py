@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from longgame.algorithms.actor import log_probs
-from longgame.algorithms.critic import Learned, Pace
+from longgame.algorithms.critic import Learned, Pace, network_of
 from longgame.algorithms.dqn import expected_draws
 from longgame.algorithms.grpo import Grpo, GrpoConfig, discounted, divergence, group_advantage, grpo_loss, ndcg
 from longgame.algorithms.reinforce import NetworkPolicy
@@ -139,7 +139,12 @@ def test_the_price_of_entropy_is_tuned_until_the_goal_is_met(goal):
 
 
 def test_an_actor_waits_for_critics_that_know_nothing():
-    for made in (Sac(SacConfig(TOWERS, wait=2)), Wolpertinger(WolpertingerConfig.ddpg(TOWERS, wait=2))):
+    waits = (
+        Sac(SacConfig(TOWERS, wait=2)),
+        Wolpertinger(WolpertingerConfig.ddpg(TOWERS, wait=2)),
+        Grpo(GrpoConfig(TOWERS, wait=2)),
+    )
+    for made in waits:
         first = made._actor.state_dict("")
         for number in range(3):
             made.update(batch(number))
@@ -247,6 +252,7 @@ def test_ddpg_begins_with_what_the_supervised_network_asks_for():
 def test_advantages_within_a_group_by_hand():
     got = group_advantage(np.array([[1.0, 3.0], [5.0, 5.0], [1e9, 1e9 + 1e-9]]))
     np.testing.assert_allclose(got, [[-1, 1], [0, 0], [0, 0]])
+    np.testing.assert_allclose(group_advantage(np.array([[1.0, 3.0], [0.1, 0.3]]), least=0.5), [[-1, 1], [-0.2, 0.2]])
 
 
 def test_ndcg_and_discounted_worth_by_hand():
@@ -321,12 +327,47 @@ def test_a_group_of_lists_that_are_worth_the_same_teaches_nothing():
             np.testing.assert_array_equal(after[name], value, err_msg=name)
 
 
+@pytest.mark.parametrize("network", [TOWERS, NetworkConfig(D, F, hidden=8, steps=T)])
+def test_a_model_that_knows_nothing_moves_nobody(network):
+    """Where nothing was ever rewarded, one list is worth as much as another, from the first update on."""
+    made = Grpo(GrpoConfig(network, Pace(1e-2), beta=0.05), to_arrays(network_of(network, 7)))
+    first, model = to_arrays(made._actor.network), to_arrays(made._model.network)
+    for seed in range(20):
+        rows = batch(seed)
+        made.update(replace(rows, reward=np.zeros_like(rows.reward)))
+    for name, value in to_arrays(made._actor.network).items():
+        np.testing.assert_array_equal(value, first[name], err_msg=name)
+    made.update(rows)
+    assert (to_arrays(made._model.network)["item.weight"] != model["item.weight"]).any(), "and what is rewarded is learned"
+
+
+def test_what_the_model_hardly_tells_apart_counts_in_units_of_the_reward():
+    seen, rows = [], batch()
+    for scale in (1.0, 4.0):
+        made = Grpo(GrpoConfig(TOWERS, scale=scale, least=0.5, beta=0.0))
+        made.learn = lambda *told, **more: seen.append(more["least"]) or {}  # type: ignore[method-assign]  # what it is handed
+        made.update(rows)
+    assert seen == [0.5, 2.0]
+
+
 def test_a_reward_that_is_none_is_refused():
     made, rows = Grpo(GrpoConfig(TOWERS)), batch()
     with pytest.raises(ConfigError, match="how many slots"):
         made.learn(rows.state, rows.items, rows.mask, lambda slates: slates.sum(axis=2))
     with pytest.raises(ShapeError, match=r"one number a list, shape \(6, 16\), got \(6,\)"):
         made.learn(rows.state, rows.items, rows.mask, lambda slates: slates.sum(axis=(1, 2)), slots=2)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, 5])
+def test_what_was_taken_must_be_offered(wrong):
+    """-1 is no column, 5 is beyond the last, and the fourth column is masked in one row."""
+    made, rows = Grpo(GrpoConfig(TOWERS, imitate=1.0, slots=2)), batch(whole=True)
+    mask, taken = rows.mask.copy(), np.zeros(B, np.int64)
+    mask[2, 3], taken[2] = False, wrong
+    with pytest.raises(ShapeError, match="taken must be"):
+        made.learn(rows.state, rows.items, mask, lambda slates: np.zeros(slates.shape[:2]), taken=taken)
+    taken[2] = 4
+    assert made.learn(rows.state, rows.items, mask, lambda slates: np.zeros(slates.shape[:2]), taken=taken)["loss"] < 10
 
 
 def test_the_group_s_lists_have_the_chance_that_they_were_drawn_with():
@@ -348,6 +389,8 @@ def test_the_group_s_lists_have_the_chance_that_they_were_drawn_with():
         (GrpoConfig, {"group": 1}),
         (GrpoConfig, {"clip": 0.0}),
         (GrpoConfig, {"beta": -1.0}),
+        (GrpoConfig, {"wait": -1}),
+        (GrpoConfig, {"least": -0.1}),
         (SacConfig, {"undecided": 1.5}),
         (SacConfig, {"price": 0.0}),
         (SacConfig, {"wait": -1}),
