@@ -4,7 +4,7 @@ Shao et al., "DeepSeekMath", 2024, eq. 3 and 4, with their outcome supervision (
 the policy, get a reward each; the advantage of a list is its reward less the mean of its group, over the group's deviation, and
 every slot of it has that advantage. With the ratio of a pick's chance now to what it was when the lists were drawn,
 
-    J = mean over lists and their slots of min(ratio A, clip(ratio, 1 - e, 1 + e) A) - beta KL(pi || pi_ref)
+    J = mean over lists and their slots of min(ratio A, clip(ratio, 1 / (1 + e), 1 + e) A) - beta KL(pi || pi_ref)
 
 and the divergence estimated without bias and never below 0 (their eq. 4). There is no critic: the group is the baseline.
 
@@ -21,7 +21,8 @@ reward is a function that is asked, one of two kinds:
 
 Deviations, each because it moves the score: lists are drawn by ``slate`` without replacement, exploration included, and the
 ratio is of that draw, given the slots before; the mean is over all slots of the batch alike (theirs: over lists, then over
-what is in each; the same where all are as long); where all lists of a group are worth the same, it teaches nothing.
+what is in each; the same where all are as long); where all lists of a group are worth the same, it teaches nothing; the
+ratio is clipped as in ``ppo`` (theirs: 1 - e below).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from longgame.algorithms.actor import log_probs, mean_of_filled
+from longgame.algorithms.actor import log_probs, mean_of_filled, refuse_dropout
 from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_of, number
 from longgame.algorithms.ppo import clipped_loss
 from longgame.algorithms.reinforce import NetworkPolicy
@@ -56,7 +57,7 @@ class GrpoConfig:
     """How the policy learns from groups of lists."""
 
     network: AnyNetworkConfig
-    """Of the policy; the model of rewards has one of the same size."""
+    """Of the policy; the model of rewards has one of the same size. Without dropout."""
     pace: Pace = field(default_factory=Pace)
     """Of both."""
     group: int = 16
@@ -83,6 +84,7 @@ class GrpoConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        refuse_dropout("GrpoConfig", self.network)
         if self.group < 2 or self.passes < 1 or not min(self.clip, self.scale) > 0:
             raise ConfigError(f"GrpoConfig: group must be 2 or more, passes 1 or more, clip and scale above 0, got {self}")
         if min(self.slots, self.beta, self.imitate, self.wait, self.least) < 0:

@@ -22,7 +22,8 @@ Deviations, each because it moves the score:
 - Q is dueling (Wang et al. 2016), as in ``dqn``.
 - alpha moves by plain steps on its logarithm (not Adam's), and stays within 1e-4 and 10 units of ``scale``.
 - The actor can wait while critics that know nothing learn: it begins at the supervised network, they do not.
-- n-step returns where the batch has them, uncorrected for who decided.
+- n-step returns where the batch has them, uncorrected for who decided, and without the entropies of the decisions between:
+  what being undecided is worth is told of the state after n steps alone. With n = 1, a log's, that is V above.
 """
 
 from __future__ import annotations
