@@ -2,13 +2,15 @@
 
     python benchmarks/learners.py [--seeds 5] [--first 100] [--steps 30000] [--learner NAME ...] [--json FILE] [--html FILE]
 
-The world is interest evolution (docs/worlds.md) with 10 candidates and slates of 2, in which what is liked most now (*liked
-now*, and *dqn, myopic*, the same learner with a discount of 0) is far from what pays in the long run. All have the same
-number of decisions, the same network where they have one, and what ``longgame simulate --algorithm`` gives them: looked at
-on seed 0 for A2C and PPO, and not tuned to so few decisions for the others. SlateQ alone knows that one item of a slate is
-taken. A seed is a population to live with, one to be tried on, and first weights; policies are tried by their best scores,
-without exploration. Intervals are Student's over seeds. ``--json FILE`` is written after each run and gone on from: what is
-in it is not done again.
+The world is interest evolution (docs/worlds.md) with 10 candidates and slates of 2, in which what is liked most now
+(*liked now*, and *dqn, myopic*, the same learner with a discount of 0) is far from what pays in the long run. All have
+the same number of decisions, the same network where they have one, and what ``longgame simulate --algorithm`` gives
+them: looked at on seed 0 for A2C and PPO, and not tuned to so few decisions for the others. SlateQ alone knows that one
+item of a slate is taken. *As a sum*, both items of a slate are credited with all that follows (``dqn``'s ``together``);
+*slot by slot*, which is all that the others can, each with half of it: they differ in that as well. A seed is a
+population to live with, one to be tried on, and first weights; policies are tried by their best scores, without
+exploration. Intervals are Student's over seeds. ``--json FILE`` is written after each run and gone on from: what is in
+it is not done again.
 """
 
 # ruff: noqa: E402
@@ -35,10 +37,11 @@ from longgame.artefacts import write_whole
 from longgame.errors import ConfigError
 from longgame.evaluation.returns import Arm, Study, markdown, page
 from longgame.protocols import Policy
-from longgame.simulation import Environment, train, trial
+from longgame.simulation import Environment, train, train_once, trial
 from longgame.simulation.interest_evolution import TOPICS, InterestEvolution, InterestEvolutionConfig
 from longgame.slate import Exploration
 from longgame.types import F32, Bool
+from longgame.wiring.minds import ONCE
 from longgame.wiring.workspace import one_thread
 from longgame.wiring.worlds import ALGORITHMS, algorithm_for
 
@@ -50,29 +53,30 @@ KINDS = {
     "preferences": ("a2c", "ppo", "grpo", "sac"),
     "points of item space": ("ddpg", "td3"),
     "tables": ("tabular-q", "tabular-sarsa"),
-    "today's rewards": ("linucb", "neural-linear", "ensemble-thompson"),
-    "values near what was shown, or explored by another network": ("iql", "bcq", "drn"),
+    "today's rewards": ("linear-thompson", "linucb", "neural-linear"),
+    "values near what was shown, or explored by other networks": ("iql", "bcq", "drn", "ensemble-thompson"),
 }
 """What learners learn that are no learners of values."""
 WHAT = {
     MYOPIC: "the same as dqn, with a discount of 0",
-    "dqn": "values of items, summed",
+    "dqn": "values of items, learned as a sum",
     "sarsa": "the same, of what would be drawn",
     "slateq": "values of what is taken",
     "a2c": "actor and critic, on-policy",
     "ppo": "the same, clipped, several passes",
     "grpo": "lists compared in groups, by a model",
-    "sac": "soft actor, twin critics",
-    "ddpg": "an actor in item space",
+    "sac": "soft actor, twin critics of a sum",
+    "ddpg": "an actor in item space, critic of a sum",
     "td3": "the same, twin critics",
-    "tabular-q": "a table of clusters",
+    "tabular-q": "a table of clusters, slot by slot",
     "tabular-sarsa": "the same, of what would be drawn",
+    "linear-thompson": "a Bayesian line",
     "linucb": "a linear bandit",
     "neural-linear": "a Bayesian line on a network",
-    "ensemble-thompson": "networks that disagree",
+    "ensemble-thompson": "networks that disagree, slot by slot",
     "iql": "a quantile of the values shown",
-    "bcq": "the best of what was likely to be shown",
-    "drn": "dqn with a duel of networks",
+    "bcq": "the best of what was likely to be shown, slot by slot",
+    "drn": "a duel of networks, slot by slot",
 }
 
 
@@ -120,7 +124,10 @@ def learned(name: str, seed: int, steps: int) -> dict[str, Any]:
             curve.append(float(trial(trying, policy, CURVE_USERS, seed).mean()))
             spent += time.perf_counter() - paused
 
-    train(place, made, lived, seed, look)
+    if name in ONCE:  # as ``wiring.worlds.study``: it counts what it has seen, and a replay shows all of it many times
+        train_once(place, made, steps, seed, Exploration(lived.temperature, lived.explore[1]), look)
+    else:
+        train(place, made, lived, seed, look)
     seconds = time.perf_counter() - begun - spent
     found = float(trial(world(USERS), made.policy, USERS, seed).mean())
     return {"return": found, "steps": at, "curve": curve, "seconds": seconds}

@@ -12,6 +12,7 @@ import torch
 from longgame.algorithms.a2c import A2c, A2cConfig, actor_loss
 from longgame.algorithms.actor import StateCritic, entropy, log_probs, mean_of_filled, standardised
 from longgame.algorithms.critic import Pace
+from longgame.algorithms.grpo import GrpoConfig
 from longgame.algorithms.ppo import Ppo, PpoConfig, clipped_loss
 from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.algorithms.towers import TowersConfig
@@ -19,7 +20,7 @@ from longgame.arrays import Batch
 from longgame.errors import ConfigError
 from longgame.networks import NetworkConfig, UserNetwork, to_arrays
 from longgame.protocols import Algorithm, Policy
-from longgame.simulation import Environment, Replay, Training, draw, train
+from longgame.simulation import Environment, Replay, Training, draw, train, train_once
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
 from longgame.slate import Exploration, replay_allowed
 from tests.kit import B, C, D, F, K, T, batch
@@ -86,14 +87,24 @@ def test_the_actor_s_loss_by_hand():
 
 
 def test_the_clipped_loss_by_hand():
-    """Ratios 2, 1.1, .5 and .5, advantages 1, 1, 1 and -1, clip .2: what is far enough already moves no more."""
+    """Ratios 2, 1.1, .5 and .5, advantages 1, 1, 1 and -1, clip .2: what is far enough already moves no more.
+
+    With a clip of 4 as well, downwards from a fifth on.
+    """
     ratio = torch.tensor([[2.0, 1.1, 0.5, 0.5, 7.0]])
     now = (torch.log(ratio) - 1.0).requires_grad_()
     advantage, filled = torch.tensor([[1.0, 1.0, 1.0, -1.0, 5.0]]), torch.tensor([[True, True, True, True, False]])
     loss = clipped_loss(now, torch.full((1, 5), -1.0), advantage, filled, 0.2)
-    assert float(loss.detach()) == pytest.approx(-(1.2 + 1.1 + 0.5 - 0.8) / 4, rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(-(1.2 + 1.1 + 0.5 - 1 / 1.2) / 4, rel=1e-5)
     loss.backward()
     np.testing.assert_allclose(slope(now), [[0.0, -1.1 / 4, -0.5 / 4, 0.0, 0.0]], rtol=1e-5)
+    ratio = torch.tensor([[0.1, 0.3, 4.0, 6.0]])
+    now = torch.log(ratio).requires_grad_()
+    clipped_loss(now, torch.zeros(1, 4), torch.tensor([[-1.0, -1.0, 1.0, 1.0]]), torch.ones(1, 4) > 0, 4.0).backward()
+    np.testing.assert_allclose(slope(now), [[0.0, 0.3 / 4, -4.0 / 4, 0.0]], rtol=1e-5)
+    now = torch.log(ratio).requires_grad_()
+    clipped_loss(now, torch.zeros(1, 4), -torch.ones(1, 1), torch.ones(1, 4) > 0, float("inf")).backward()
+    assert (slope(now) > 0).all(), "infinite: nothing is clipped"
 
 
 def test_means_entropies_and_scores_of_advantages_by_hand():
@@ -145,6 +156,13 @@ def test_what_cannot_be_is_refused(config):
             config(TOWERS, **wrong)
 
 
+@pytest.mark.parametrize("config", [A2cConfig, PpoConfig, GrpoConfig])
+@pytest.mark.parametrize("network", [TowersConfig(D, dropout=0.1), NetworkConfig(D, dropout=0.1)])
+def test_dropout_is_refused_where_a_ratio_would_be_of_another_draw(config, network):
+    with pytest.raises(ConfigError, match=rf"{config.__name__}.network: dropout must be 0, got 0.1"):
+        config(network)
+
+
 # On-policy.
 
 
@@ -186,6 +204,26 @@ def test_what_was_lived_is_learned_from_so_many_times_and_then_no_more():
     )
     assert (count == 2).all() and count.sum() == 2 * 7 * 11
     assert all(4 < len(b) <= 9 for b in made.told)
+
+
+@pytest.mark.parametrize(("capacity", "days", "ahead"), [(7 * 4, 4, 1), (7 * 3, 2, 4)])
+def test_what_was_lived_is_not_forgotten_before_it_was_learned_from(capacity, days, ahead):
+    """A round of 4 days and the open day before it are 5, which 4 held would lose without a word."""
+    world = small_world()
+    with pytest.raises(ConfigError, match=rf"capacity .* got {capacity}, .*make it {7 * (5 if days == 4 else 4)} or more"):
+        train(world, Watched(world), Training(80, warm=1, days=days, ahead=ahead, capacity=capacity), 0)
+    made = Watched(world)
+    train(world, made, Training(80, warm=1, days=4, passes=1, capacity=7 * 5), 0)
+    assert sum(len(rows) for rows in made.told) == 7 * 11
+
+
+def test_a_life_that_is_learned_from_once_can_be_watched():
+    """7 users, so many days that 50 decisions are reached: the newest policy after each."""
+    world, seen = small_world(), []
+    made = Watched(world)
+    train_once(world, made, 50, 0, Exploration(), lambda n, told, policy: seen.append((n, told["rows"], policy.version)))
+    assert [n for n, _, _ in seen] == list(range(7, 57, 7)) and {rows for _, rows, _ in seen} == {7.0}
+    assert len({version for _, _, version in seen}) == len(seen) == len(made.told)
 
 
 def test_decisions_are_fresh_once_when_it_is_known_what_followed():

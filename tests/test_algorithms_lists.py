@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from longgame.algorithms.actor import log_probs
-from longgame.algorithms.critic import Learned, Pace
-from longgame.algorithms.dqn import expected_slates
+from longgame.algorithms.critic import Learned, Pace, network_of
+from longgame.algorithms.dqn import expected_draws
 from longgame.algorithms.grpo import Grpo, GrpoConfig, discounted, divergence, group_advantage, grpo_loss, ndcg
 from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.algorithms.sac import Sac, SacConfig, soft_loss, soft_value
@@ -32,7 +32,7 @@ from longgame.networks import NetworkConfig, UserNetwork, to_arrays
 from longgame.protocols import Algorithm
 from longgame.retrieval.exact import ExactIndex
 from longgame.simulation import Environment, Training, train
-from longgame.slate import Exploration, replay_allowed
+from longgame.slate import Exploration, pick_probabilities, replay_allowed, sample_slates
 from tests.kit import B, D, F, K, T, batch, state
 from tests.test_algorithms_actors import clickbait, slope, trap
 
@@ -97,17 +97,34 @@ def test_a_soft_value_is_of_the_smaller_critic_and_of_the_slate_that_is_drawn():
     says(made._critics[1], 2, 0.4)
     rows = batch(3)
     got, slots = made._targets(rows), (rows.action >= 0).sum(axis=1)
-    shown = expected_slates(rows.next_items[..., 0].astype(float), rows.next_mask, slots, Exploration(1.0, 0.0))
+    shown, spread = expected_draws(rows.next_items[..., 0].astype(float), rows.next_mask, slots, Exploration(1.0, 0.0))
     for b in range(B):
         some = rows.next_mask[b]
         x = rows.next_items[b][some].astype(float)
         q = np.minimum(*(x[:, n] - x[:, n].mean() + 0.4 for n in (1, 2)))
-        logp = x[:, 0] - np.log(np.exp(x[:, 0]).sum())
-        after = 5.0 * (shown[b][some] * (q - 0.2 * logp)).sum()
+        after = 5.0 * ((shown[b][some] * q).sum() + 0.2 * spread[b])
         for k in range(K):
             wanted = rows.reward[b, k] + rows.discount[b] * after / slots[b] if rows.action[b, k] >= 0 else 0.0
             assert got[b, k] == pytest.approx(wanted, rel=1e-4, abs=1e-5)
-    assert soft_value(np.array([[2.0, 9.0]]), np.array([[-1.0, -1e9]]), np.array([[1.0, 0.0]]), 0.5)[0] == 2.5
+    assert soft_value(np.array([[2.0, 9.0]]), np.array([[1.0, 0.0]]), np.array([1.0]), 0.5)[0] == 2.5
+
+
+def test_the_entropy_of_a_slate_is_that_of_its_slots_and_falls_as_the_policy_gets_certain():
+    """Alone the entropy of the softmax; for five slots of ten no more than five log 10, near what drawing them tells."""
+    explore, rng = Exploration(1.0, 0.0), np.random.default_rng(0)
+    scores, told = rng.standard_normal((1, 10)), []
+    p = np.exp(scores) / np.exp(scores).sum()
+    mask = np.ones((1, 10), np.bool_)
+    assert expected_draws(scores, mask, np.array([1]), explore)[1][0] == pytest.approx(-(p * np.log(p)).sum())
+    for width in (0.0, 2.0, 8.0, 500.0):
+        many = np.repeat(width * scores, 2000, axis=0).astype(np.float32)
+        free = np.ones(many.shape, np.bool_)
+        picks, _ = sample_slates(many, free, 5, explore, rng.random((2000, 5)))
+        chance = pick_probabilities(many[:, None, :], replay_allowed(free, picks), explore)
+        drawn = -(chance * np.log(np.maximum(chance, 1e-300))).sum() / 2000
+        told.append(expected_draws(width * scores, mask, np.array([5]), explore)[1][0])
+        assert drawn - 1e-3 < told[-1] < min(drawn + 2.0, 5 * np.log(10) + 1e-6), (width, drawn, told)
+    assert told == sorted(told, reverse=True) and told[-1] < 0.1, told
 
 
 @pytest.mark.parametrize("goal", [0.2, 0.8])
@@ -122,7 +139,12 @@ def test_the_price_of_entropy_is_tuned_until_the_goal_is_met(goal):
 
 
 def test_an_actor_waits_for_critics_that_know_nothing():
-    for made in (Sac(SacConfig(TOWERS, wait=2)), Wolpertinger(WolpertingerConfig.ddpg(TOWERS, wait=2))):
+    waits = (
+        Sac(SacConfig(TOWERS, wait=2)),
+        Wolpertinger(WolpertingerConfig.ddpg(TOWERS, wait=2)),
+        Grpo(GrpoConfig(TOWERS, wait=2)),
+    )
+    for made in waits:
         first = made._actor.state_dict("")
         for number in range(3):
             made.update(batch(number))
@@ -230,6 +252,7 @@ def test_ddpg_begins_with_what_the_supervised_network_asks_for():
 def test_advantages_within_a_group_by_hand():
     got = group_advantage(np.array([[1.0, 3.0], [5.0, 5.0], [1e9, 1e9 + 1e-9]]))
     np.testing.assert_allclose(got, [[-1, 1], [0, 0], [0, 0]])
+    np.testing.assert_allclose(group_advantage(np.array([[1.0, 3.0], [0.1, 0.3]]), least=0.5), [[-1, 1], [-0.2, 0.2]])
 
 
 def test_ndcg_and_discounted_worth_by_hand():
@@ -304,12 +327,51 @@ def test_a_group_of_lists_that_are_worth_the_same_teaches_nothing():
             np.testing.assert_array_equal(after[name], value, err_msg=name)
 
 
+@pytest.mark.parametrize("network", [TOWERS, NetworkConfig(D, F, hidden=8, steps=T)])
+def test_a_model_that_knows_nothing_moves_nobody(network):
+    """Where nothing was ever rewarded, one list is worth as much as another, from the first update on."""
+    made = Grpo(GrpoConfig(network, Pace(1e-2), beta=0.05), to_arrays(network_of(network, 7)))
+    first, model = to_arrays(made._actor.network), to_arrays(made._model.network)
+    for seed in range(20):
+        rows = batch(seed)
+        made.update(replace(rows, reward=np.zeros_like(rows.reward)))
+    for name, value in to_arrays(made._actor.network).items():
+        np.testing.assert_array_equal(value, first[name], err_msg=name)
+    made.update(rows)
+    assert (to_arrays(made._model.network)["item.weight"] != model["item.weight"]).any(), "and what is rewarded is learned"
+
+
+def test_what_the_model_hardly_tells_apart_counts_in_units_of_the_reward(monkeypatch):
+    seen: list[float] = []
+
+    def advantage(rewards: np.ndarray, least: float) -> np.ndarray:
+        seen.append(least)
+        return group_advantage(rewards, least)
+
+    monkeypatch.setattr("longgame.algorithms.grpo.group_advantage", advantage)
+    for scale in (1.0, 4.0):
+        Grpo(GrpoConfig(TOWERS, scale=scale, least=0.5)).update(batch())
+    assert seen == [0.5, 2.0]
+
+
 def test_a_reward_that_is_none_is_refused():
     made, rows = Grpo(GrpoConfig(TOWERS)), batch()
     with pytest.raises(ConfigError, match="how many slots"):
         made.learn(rows.state, rows.items, rows.mask, lambda slates: slates.sum(axis=2))
     with pytest.raises(ShapeError, match=r"one number a list, shape \(6, 16\), got \(6,\)"):
         made.learn(rows.state, rows.items, rows.mask, lambda slates: slates.sum(axis=(1, 2)), slots=2)
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, 5])
+def test_what_was_taken_must_be_offered(wrong):
+    """-1 is no column, 5 is beyond the last, and the fourth column is masked in one row."""
+    made, rows = Grpo(GrpoConfig(TOWERS, imitate=1.0, slots=2)), batch(whole=True)
+    mask, taken = rows.mask.copy(), np.zeros(B, np.int64)
+    mask[2, 3], taken[2] = False, wrong
+    with pytest.raises(ShapeError, match="taken must be"):
+        made.learn(rows.state, rows.items, mask, lambda slates: np.zeros(slates.shape[:2]), taken=taken)
+    taken[2] = 4
+    assert made.learn(rows.state, rows.items, mask, lambda slates: np.zeros(slates.shape[:2]), taken=taken)["loss"] < 10
 
 
 def test_the_group_s_lists_have_the_chance_that_they_were_drawn_with():
@@ -331,6 +393,8 @@ def test_the_group_s_lists_have_the_chance_that_they_were_drawn_with():
         (GrpoConfig, {"group": 1}),
         (GrpoConfig, {"clip": 0.0}),
         (GrpoConfig, {"beta": -1.0}),
+        (GrpoConfig, {"wait": -1}),
+        (GrpoConfig, {"least": -0.1}),
         (SacConfig, {"undecided": 1.5}),
         (SacConfig, {"price": 0.0}),
         (SacConfig, {"wait": -1}),

@@ -356,6 +356,13 @@ def test_a_config_names_its_network():
             make()
 
 
+def test_slates_that_are_looked_for_otherwise_are_another_version():
+    """The same weights, other slates."""
+    made = [SlateQ(SlateQConfig(TOWERS, slots=slots, way=way)) for slots, way in ((2, "lp"), (3, "lp"), (2, "top"), (2, "lp"))]
+    versions = [one.policy.version for one in made]
+    assert len(set(versions)) == 3 and versions[0] == versions[3], versions
+
+
 def test_dropout_is_the_same_for_the_same_seed_and_drops_no_target():
     made = [Dqn(DqnConfig(TowersConfig(D, F, hidden=16, dropout=0.5), seed=2)) for _ in range(2)]
     for number, one in enumerate(made):

@@ -8,10 +8,12 @@ users that are lived with at once): with the n-step advantage
 the gradient is that of log pi(a|s) A + entropy * H(pi(s)), and V moves towards what A is taken from. The policy is the softmax
 over log-preferences that ``slate`` draws from, at its temperature and with its uniform share.
 
-It learns on-policy: ``simulation.train`` lets it live with its newest policy, and hands it what came of that once. On the log
-of another policy each pick weighs by how much likelier this one makes it than that one did, up to ``cap`` (IMPALA's truncated
-weight, Espeholt et al., ICML 2018, section 4.1, per slot), and V is what states were worth under whoever decided: one step of
-improvement on the policy of the log.
+It learns on-policy: ``simulation.train`` lets it live with its newest policy, and hands it what came of that in
+``Training.passes`` passes. The paper's is one; the default, and that of ``longgame simulate``, is 4, because one pass over few
+decisions learned nothing: from the second on the policy has moved, and picks weigh by their ratio. On the log of another policy
+each pick weighs by how much likelier this one makes it than that one did, up to ``cap`` (IMPALA's truncated weight, Espeholt et
+al., ICML 2018, section 4.1, per slot), and V is what states were worth under whoever decided: one step of improvement on the
+policy of the log.
 
 Deviations, each because it moves the score:
 
@@ -32,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longgame.algorithms.actor import StateCritic, entropy, log_probs, mean_of_filled
+from longgame.algorithms.actor import StateCritic, entropy, log_probs, mean_of_filled, refuse_dropout
 from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace
 from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.arrays import Batch
@@ -47,7 +49,7 @@ class A2cConfig:
     """How the actor and its critic learn."""
 
     network: AnyNetworkConfig
-    """Of the actor; the critic has one of the same size."""
+    """Of the actor; the critic has one of the same size. Without dropout."""
     pace: Pace = field(default_factory=Pace)
     """Of the actor; ``follow`` moves nothing: what is handed out is the newest."""
     critic: Pace = field(default_factory=lambda: Pace(follow=0.05))
@@ -62,6 +64,7 @@ class A2cConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        refuse_dropout("A2cConfig", self.network)
         if not self.cap > 0 or not self.scale > 0 or self.entropy < 0:
             raise ConfigError(f"A2cConfig: cap and scale must be above 0 and entropy not below 0, got {self}")
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, slate_return
 from longgame.arrays import Batch
 from longgame.artefacts import Arrays
+from longgame.errors import ConfigError
 from longgame.slate import Exploration, slot_log_prob_gradient, slot_log_probs
 from longgame.types import F64, I64, Bool
 
@@ -53,6 +54,15 @@ def list_log_probs(logp: Tensor, lists: Tensor) -> Tensor:
     own = torch.gather(logp[:, None].expand(-1, lists.shape[1], -1), 2, lists)
     before = own.exp().cumsum(dim=2) - own.exp()
     return own - torch.log1p(-before.clamp(max=1 - 1e-6))
+
+
+def refuse_dropout(where: str, network: AnyNetworkConfig) -> None:
+    """Raises ConfigError where a network drops: slates are drawn without, and a ratio is of the chance of that draw."""
+    if network.dropout:
+        raise ConfigError(
+            f"{where}.network: dropout must be 0, got {network.dropout}: slates are drawn without it, so a pick's ratio would "
+            "be off by what is dropped; Pace.decay regularises without"
+        )
 
 
 def entropy(scores: Tensor, mask: Tensor) -> Tensor:

@@ -247,11 +247,20 @@ def expected_slates(scores: F64, mask: Bool, slots: I64, explore: Exploration) -
     Exact for one slot, at a temperature towards 0 and for uniform draws. Between, a slot is drawn as if what is gone were gone
     in its share (a mean field): no sampling, so that a target is no noise.
     """
-    shown = np.zeros(scores.shape)
+    return expected_draws(scores, mask, slots, explore)[0]
+
+
+def expected_draws(scores: F64, mask: Bool, slots: I64, explore: Exploration) -> tuple[F64, F64]:
+    """(B, C) :func:`expected_slates`, and (B,) in nats how undecided the draw is: its slots' entropies, added up.
+
+    Each slot's is of its own draw in the same mean field: at most the logarithm of what is offered, exact for one slot.
+    """
+    shown, spread = np.zeros(scores.shape), np.zeros(len(scores))
     for slot in range(int(slots.max(initial=0))):
         free = np.clip(1.0 - shown, 0.0, 1.0)
         open_ = mask & (free > 1e-9)
         left = np.where(open_, scores + explore.temperature * np.log(np.maximum(free, 1e-300)), 0.0)
         chance = pick_probabilities(left, open_, explore)
         shown += np.where((slot < slots)[:, None], np.minimum(chance, free), 0.0)
-    return shown
+        spread -= np.where(slot < slots, (chance * np.log(np.maximum(chance, 1e-300))).sum(axis=1), 0.0)
+    return shown, spread

@@ -4,7 +4,7 @@ Shao et al., "DeepSeekMath", 2024, eq. 3 and 4, with their outcome supervision (
 the policy, get a reward each; the advantage of a list is its reward less the mean of its group, over the group's deviation, and
 every slot of it has that advantage. With the ratio of a pick's chance now to what it was when the lists were drawn,
 
-    J = mean over lists and their slots of min(ratio A, clip(ratio, 1 - e, 1 + e) A) - beta KL(pi || pi_ref)
+    J = mean over lists and their slots of min(ratio A, clip(ratio, 1 / (1 + e), 1 + e) A) - beta KL(pi || pi_ref)
 
 and the divergence estimated without bias and never below 0 (their eq. 4). There is no critic: the group is the baseline.
 
@@ -15,11 +15,14 @@ reward is a function that is asked, one of two kinds:
   held-out next item it moves a supervised checkpoint towards the list-wise measure that it is judged by.
 - of a model: ``update(batch)`` learns what an item is worth from logged slots, each its reward and a share of what came
   after, and rewards a list by the sum over its slots, each weighed by 1 / log2(slot + 1) as in DCG. What the model is wrong
-  about, the lists exploit: ``beta`` holds them to the policy that it began with.
+  about, the lists exploit, and ``beta`` alone does not hold against it: an advantage has deviation 1 however little the model
+  tells apart. So it says 0 of every item at first, the policy can ``wait`` while it learns, and what it tells apart by less
+  than ``least`` moves the policy less.
 
 Deviations, each because it moves the score: lists are drawn by ``slate`` without replacement, exploration included, and the
 ratio is of that draw, given the slots before; the mean is over all slots of the batch alike (theirs: over lists, then over
-what is in each; the same where all are as long); where all lists of a group are worth the same, it teaches nothing.
+what is in each; the same where all are as long); where all lists of a group are worth the same, it teaches nothing; the
+ratio is clipped as in ``ppo`` (theirs: 1 - e below).
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from longgame.algorithms.actor import log_probs, mean_of_filled
+from longgame.algorithms.actor import log_probs, mean_of_filled, refuse_dropout
 from longgame.algorithms.critic import AnyNetwork, AnyNetworkConfig, Learned, Pace, network_of, number
 from longgame.algorithms.ppo import clipped_loss
 from longgame.algorithms.reinforce import NetworkPolicy
@@ -54,7 +57,7 @@ class GrpoConfig:
     """How the policy learns from groups of lists."""
 
     network: AnyNetworkConfig
-    """Of the policy; the model of rewards has one of the same size."""
+    """Of the policy; the model of rewards has one of the same size. Without dropout."""
     pace: Pace = field(default_factory=Pace)
     """Of both."""
     group: int = 16
@@ -74,26 +77,38 @@ class GrpoConfig:
     """What lists are drawn with."""
     scale: float = 1.0
     """A unit of the model of rewards in units of the reward, above 0: about as large as one."""
+    wait: int = 0
+    """Of ``update``: those in which the model learns alone before the policy's first, 0 or more."""
+    least: float = 0.05
+    """Of ``update``, in units of ``scale``, 0 or more: the least deviation that a group's advantages are told in."""
     seed: int = 0
 
     def __post_init__(self) -> None:
+        refuse_dropout("GrpoConfig", self.network)
         if self.group < 2 or self.passes < 1 or not min(self.clip, self.scale) > 0:
             raise ConfigError(f"GrpoConfig: group must be 2 or more, passes 1 or more, clip and scale above 0, got {self}")
-        if min(self.slots, self.beta, self.imitate) < 0:
-            raise ConfigError(f"GrpoConfig: slots, beta and imitate must not be below 0, got {self}")
+        if min(self.slots, self.beta, self.imitate, self.wait, self.least) < 0:
+            raise ConfigError(f"GrpoConfig: slots, beta, imitate, wait and least must not be below 0, got {self}")
 
 
-def group_advantage(rewards: F64) -> F64:
-    """(B, G) -> (B, G) above the mean of the group, in its deviations; 0 throughout where all of it are worth the same."""
+def group_advantage(rewards: F64, least: float = 0.0) -> F64:
+    """(B, G) -> (B, G) above the mean of the group, in its deviations; 0 throughout where all of it are worth the same.
+
+    A deviation below ``least`` counts as ``least``.
+    """
     apart: F64 = rewards - rewards.mean(axis=1, keepdims=True)
     spread = apart.std(axis=1, keepdims=True)
     large = spread > 1e-8 * np.maximum(1.0, np.abs(rewards).max(axis=1, keepdims=True, initial=0.0))
-    return np.where(large, apart / np.where(large, spread, 1.0), 0.0)
+    return np.where(large, apart / np.where(large, np.maximum(spread, least), 1.0), 0.0)
 
 
 def divergence(logp: Tensor, reference: Tensor) -> Tensor:
-    """Eq. 4, per pick: pi_ref / pi - log(pi_ref / pi) - 1 of log-chances of any shape; a log-ratio beyond 20 counts as 20."""
+    """Eq. 4, per pick: pi_ref / pi - log(pi_ref / pi) - 1 of log-chances of any shape; a log-ratio beyond 20 counts as 20.
+
+    One within 1e-5 of 0 counts as 0: it is rounding, which Adam would make steps of.
+    """
     apart = (reference - logp).clamp(max=20.0)
+    apart = torch.where(apart.abs() < 1e-5, 0.0, apart)
     return apart.exp() - apart - 1.0
 
 
@@ -129,6 +144,7 @@ class Grpo:
         self.config = config
         self._actor = Learned(config.network, config.pace, config.seed, start)
         self._model = Learned(config.network, config.pace, config.seed + 1)
+        _say_nothing(self._model)
         self._reference = network_of(config.network, config.seed)
         from_arrays(self._reference, to_arrays(self._actor.network))
         self._reference.requires_grad_(False).eval()
@@ -139,13 +155,15 @@ class Grpo:
         return NetworkPolicy(self.config.network, to_arrays(self._actor.network), "grpo")
 
     def update(self, batch: Batch) -> Mapping[str, float]:
-        """The model learns what was shown, and the policy what the model says of lists of its own."""
-        model_loss = self._learn_model(batch)
-        slots = self.config.slots or batch.action.shape[1]
+        """The model learns what was shown, and after ``wait`` the policy what the model says of lists of its own."""
+        config, model_loss = self.config, self._learn_model(batch)
+        if self._model.updates <= config.wait:
+            return {"model_loss": model_loss}
+        slots, least = config.slots or batch.action.shape[1], config.least * config.scale
         with torch.no_grad():
             net = self._model.network
-            worth = net.score(net.user(batch.state), tensor_items(batch.items)).double().numpy()
-        told = self.learn(batch.state, batch.items, batch.mask, lambda slates: discounted(worth, slates), slots)
+            worth = net.score(net.user(batch.state), tensor_items(batch.items)).double().numpy() * config.scale
+        told = self.learn(batch.state, batch.items, batch.mask, lambda slates: discounted(worth, slates), slots, least=least)
         return {**told, "model_loss": model_loss}
 
     def learn(
@@ -156,23 +174,30 @@ class Grpo:
         reward: ListReward,
         slots: int | None = None,
         taken: I64 | None = None,
+        least: float = 0.0,
     ) -> Mapping[str, float]:
         """``passes`` steps on one group of lists for each state: State of B, (B, C, D), (B, C).
 
         Lists have ``slots`` items, or as many as the config says. ``taken`` (B,) is the column that the log has, which
-        ``imitate`` is about; without it nothing is imitated. Raises ConfigError where nobody says how many slots, ShapeError
-        for a ``reward`` that does not tell one number a list.
+        ``imitate`` is about; without it nothing is imitated. ``least``, in units of the reward, is as in
+        :func:`group_advantage`. Raises ConfigError where nobody says how many slots, ShapeError
+        for a ``reward`` that does not tell one number a list, and for a ``taken`` that is no column of what is offered.
         """
         config, k = self.config, slots or self.config.slots
         if k < 1:
             raise ConfigError("Grpo.learn: how many slots lists have must be said, here or as GrpoConfig.slots")
+        if taken is not None and not _offered(mask, taken):
+            raise ShapeError(
+                f"Grpo.learn: taken must be (B,) columns where mask is True, B {len(mask)} and C {mask.shape[1]}, got shape "
+                f"{taken.shape}, {taken[:8]}; leave rows out whose item is not offered"
+            )
         slates, drawn = self._draw(state, items, mask, k)
         worth = reward(slates)
         if worth.shape != slates.shape[:2]:
             raise ShapeError(f"Grpo.learn: reward must tell one number a list, shape {slates.shape[:2]}, got {worth.shape}")
         action, flat = slates.reshape(-1, k), np.repeat(mask, config.group, axis=0)
         allowed, filled = replay_allowed(flat, action), torch.from_numpy(action >= 0)
-        advantage, odds = torch.from_numpy(group_advantage(worth).ravel()), torch.from_numpy(np.log(drawn))
+        advantage, odds = torch.from_numpy(group_advantage(worth, least).ravel()), torch.from_numpy(np.log(drawn))
         reference = None
         if config.beta:
             with torch.no_grad():
@@ -231,6 +256,22 @@ class Grpo:
         self._model.load_state_dict(state, "model.")
         from_arrays(self._reference, state, "reference.")
         self._draws = int(number(state, "draws"))
+
+
+def _offered(mask: Bool, taken: I64) -> bool:
+    """Whether (B,) ``taken`` are columns of what (B, C) ``mask`` offers."""
+    if taken.shape != mask.shape[:1] or not ((taken >= 0) & (taken < mask.shape[1])).all():
+        return False
+    return bool(mask[np.arange(len(mask)), taken].all())
+
+
+def _say_nothing(model: Learned) -> None:
+    """A network and its copy say 0 of every item and state: what knows nothing moves nobody."""
+    with torch.no_grad():
+        for network in (model.network, model.target):
+            for last in (network.item, network.appeal, network.worth):
+                for weight in last.parameters():
+                    weight.zero_()
 
 
 def discounted(worth: F64, slates: I64) -> F64:

@@ -3,17 +3,18 @@
 Schulman et al., "Proximal Policy Optimization Algorithms", 2017, eq. 7: with the ratio of what a pick's chance is now to what
 it was when it was drawn,
 
-    L = mean of min(ratio * A, clip(ratio, 1 - e, 1 + e) * A)
+    L = mean of min(ratio * A, clip(ratio, 1 / (1 + e), 1 + e) * A)
 
-so that a pick that was made likelier by more than e is not made likelier still, and the policy stays near the one that was
-drawn from. The ratio is exact: the chance of each pick is logged (``slate``).
+so that a pick that was made likelier by more than e has nothing to gain from being made likelier still. The ratio is exact: the
+chance of each pick is logged (``slate``). *Deviation*: theirs has 1 - e below, which is about the same for a small e, but
+no bound at all for an e of 1 or more, with which a log may be learned from.
 
 The rest is as in ``a2c``, with its deviations: n-step advantages of a critic of its own (not GAE, which needs trajectories),
 standardised over the batch; each slot of a slate has its own ratio, given the slots before it, and answers for the whole
 slate. The advantages are told anew at every pass, by a critic that learns in between.
 
-On the log of another policy the clip holds against that policy: what is learned can be proven on that log, and goes no further
-from it than ``clip`` a pick, however long it learns.
+On the log of another policy the clip is taken against that policy, so that what is learned can still be proven on that log. It
+takes away the incentive to go further, pick by pick, and is no bound: other picks, and the entropy, can move a pick on.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longgame.algorithms.actor import StateCritic, entropy, log_probs, mean_of_filled
+from longgame.algorithms.actor import StateCritic, entropy, log_probs, mean_of_filled, refuse_dropout
 from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace
 from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.arrays import Batch
@@ -40,12 +41,12 @@ class PpoConfig:
     """How the actor and its critic learn."""
 
     network: AnyNetworkConfig
-    """Of the actor; the critic has one of the same size."""
+    """Of the actor; the critic has one of the same size. Without dropout."""
     pace: Pace = field(default_factory=Pace)
     """Of the actor; ``follow`` moves nothing: what is handed out is the newest."""
     critic: Pace = field(default_factory=lambda: Pace(follow=0.05))
     clip: float = 0.2
-    """e, above 0. At 1 or more picks are made unlikelier without limit; infinite: nothing is clipped."""
+    """e, above 0: a pick is rewarded for ratios up to 1 + e, and down to 1 / (1 + e). Infinite: nothing is clipped."""
     entropy: float = 1e-2
     """Weight of the entropy bonus over the candidates, 0 or more."""
     scale: float = 1.0
@@ -55,6 +56,7 @@ class PpoConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        refuse_dropout("PpoConfig", self.network)
         if not self.clip > 0 or not self.scale > 0 or self.entropy < 0:
             raise ConfigError(f"PpoConfig: clip and scale must be above 0 and entropy not below 0, got {self}")
 
@@ -65,7 +67,7 @@ def clipped_loss(logp: Tensor, logged: Tensor, advantage: Tensor, filled: Tensor
     A log-ratio beyond 20 counts as 20: no batch makes it infinite.
     """
     ratio = (logp - logged).clamp(max=20.0).exp()
-    near = ratio.clamp(1 - clip, 1 + clip)
+    near = ratio.clamp(1 / (1 + clip), 1 + clip)
     return -mean_of_filled(torch.minimum(ratio * advantage, near * advantage), filled)
 
 
@@ -96,12 +98,12 @@ class Ppo:
         loss = clipped_loss(logp, logged, torch.from_numpy(advantage)[:, None], filled, config.clip)
         spread = entropy(scores, tensor(batch.mask))
         self._actor.step(loss - config.entropy * spread, limit=1.0)
-        moved = (logp.detach() - logged).exp() - 1.0
+        moved = (logp.detach() - logged).abs()
         reward = np.where(batch.action >= 0, batch.reward, 0.0).sum(axis=1)
         return {
             "reward": float(reward.mean()),
             "value_loss": value_loss,
-            "clipped": float(mean_of_filled((moved.abs() > config.clip).double(), filled)),
+            "clipped": float(mean_of_filled((moved > np.log1p(config.clip)).double(), filled)),
             "entropy": float(spread.detach()),
         }
 

@@ -16,12 +16,14 @@ Deviations, each because it moves the score:
 - *The goal of the entropy* is a share of that of a uniform draw from what is offered, row by row: .98 of it, as Christodoulou
   has it, would be a random policy among two hundred candidates, and the number of candidates varies.
 - *Slates*: worth the sum of their items, as in ``dqn`` (each slot its reward and a share of what comes after, or *together*);
-  V(s') is of a slate as long as this one, with the chance that each item is in it under ``slate``'s draw
-  (``dqn.expected_slates``). For one slot that is V above. The actor's loss is of the first pick.
+  V(s') is of a slate as long as this one: with the chance that each item is in it under ``slate``'s draw its value, and the
+  entropies of its slots' draws, added up (``dqn.expected_draws``, a mean field: for many slots among few items the entropy
+  is told somewhat too high). For one slot that is V above. The actor's loss is of the first pick.
 - Q is dueling (Wang et al. 2016), as in ``dqn``.
 - alpha moves by plain steps on its logarithm (not Adam's), and stays within 1e-4 and 10 units of ``scale``.
 - The actor can wait while critics that know nothing learn: it begins at the supervised network, they do not.
-- n-step returns where the batch has them, uncorrected for who decided.
+- n-step returns where the batch has them, uncorrected for who decided, and without the entropies of the decisions between:
+  what being undecided is worth is told of the state after n steps alone. With n = 1, a log's, that is V above.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ import torch
 from torch import Tensor
 
 from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, number
-from longgame.algorithms.dqn import Offered, expected_slates, values, values_of
+from longgame.algorithms.dqn import Offered, expected_draws, values, values_of
 from longgame.algorithms.reinforce import NetworkPolicy
 from longgame.algorithms.slots import slot_loss, slot_targets
 from longgame.arrays import Batch
@@ -80,9 +82,9 @@ class SacConfig:
             raise ConfigError(f"SacConfig: undecided must lie in [0, 1] and wait not be below 0, got {self}")
 
 
-def soft_value(q: F64, logp: F64, shown: F64, price: float) -> F64:
-    """(B, C) values, log-chances and chances to be in the slate -> (B,) what it is worth, its entropy at ``price`` a nat."""
-    out: F64 = np.where(shown > 0, shown * (q - price * logp), 0.0).sum(axis=1)
+def soft_value(q: F64, shown: F64, spread: F64, price: float) -> F64:
+    """(B, C) values and chances to be in the slate, (B,) entropies of its draw -> (B,) its worth, a nat at ``price``."""
+    out: F64 = (shown * q).sum(axis=1) + price * spread
     return out
 
 
@@ -153,9 +155,8 @@ class Sac:
             values(critic.target, critic.target.user(batch.next_state), offered.items, offered.every, True)
             for critic in self._critics
         ]
-        shown = expected_slates(scores.double().numpy(), mask, slots, _DRAWN)
-        logp = _log_chances(scores, offered.every).double().numpy()
-        worth = soft_value(torch.minimum(*told).double().numpy(), logp, shown, exp(self._log_price))
+        shown, spread = expected_draws(scores.double().numpy(), mask, slots, _DRAWN)
+        worth = soft_value(torch.minimum(*told).double().numpy(), shown, spread, exp(self._log_price))
         return slot_targets(batch, worth * self.config.scale)
 
     def state_dict(self) -> Arrays:

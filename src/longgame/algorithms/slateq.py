@@ -80,7 +80,8 @@ class SlateQPolicy:
         config = network_config(about["network"])
         self._values = [network_from(config, arrays, _prefix(number)) for number in range(about.get("critics", 1))]
         self._choice = network_from(config, arrays, "choice.")
-        self.version = f"slateq-{digest(self.state_dict())}"
+        decides = {"slots": np.array([about["slots"]]), "way": np.array([WAYS.index(about["way"])])}
+        self.version = f"slateq-{digest({**self.state_dict(), **decides})}"
 
     @torch.inference_mode()
     def score(self, state: State, items: F32, mask: Bool) -> F32:

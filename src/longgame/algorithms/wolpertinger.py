@@ -28,6 +28,7 @@ Deviations, each because it moves the score:
   depend on the proto-item.
 - The policy explores by ``slate``'s draw and not by noise on the proto-item: its probability is known.
 - n-step returns where the batch has them, uncorrected for who decided.
+- The slow copies of the critics follow at every update. In TD3 they move with the actor, every ``delay``-th.
 """
 
 from __future__ import annotations

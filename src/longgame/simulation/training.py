@@ -56,7 +56,7 @@ class Training:
     priority: float = 0.0
     """0: all decisions are learned from alike; up to 1: those that surprised more often (``Replay``)."""
     capacity: int = 200_000
-    """Decisions that are held."""
+    """Decisions that are held, 1 or more. On-policy (below) more than ``days``, and no fewer than ``ahead``, of each user."""
     days: int = 16
     """Of algorithms that learn on-policy (those that have ``lives_by``): steps of the world that are lived through with one
     policy. Such an algorithm says how it draws: ``explore``, ``temperature``, ``warm``, ``every`` and ``priority`` are not
@@ -94,6 +94,12 @@ def train(world: Environment, algorithm: Algorithm, training: Training, seed: in
     if lives_by is None:
         _from_replay(world, algorithm, training, replay, seed, watch)
     else:
+        if held <= training.days or held < training.ahead:
+            raise ConfigError(
+                f"train: {type(algorithm).__name__} learns from whole rounds of what it did, so Training.capacity for each of "
+                f"{world.users} users must be above days ({training.days}) and no less than ahead ({training.ahead}), got "
+                f"{training.capacity}, {held} a user; make it {world.users * max(training.days + 1, training.ahead)} or more"
+            )
         _from_what_it_did(world, algorithm, training, lives_by, replay, seed, watch)
 
 
@@ -155,7 +161,9 @@ def _from_what_it_did(
             watch(made, metrics, policy)
 
 
-def train_once(world: Environment, algorithm: Algorithm, steps: int, seed: int, explore: Exploration) -> None:
+def train_once(
+    world: Environment, algorithm: Algorithm, steps: int, seed: int, explore: Exploration, watch: Watch | None = None
+) -> None:
     """``algorithm`` learns from every one of ``steps`` decisions, once: for what is exact, and counts each that it is told.
 
     A day's decisions are a batch, made with the policy of the day before. Nothing after a slate is in it (``Batch.discount`` is
@@ -165,9 +173,11 @@ def train_once(world: Environment, algorithm: Algorithm, steps: int, seed: int, 
     while made < steps:
         slates, odds = draw(algorithm.policy, seen, world.slots, explore, rng)
         step = world.step(slates)
-        algorithm.update(_today(seen, slates, odds, step))
+        metrics = algorithm.update(_today(seen, slates, odds, step))
         made += int(seen.here.sum())
         seen = world.observe()
+        if watch is not None:
+            watch(made, metrics, algorithm.policy)
 
 
 def _today(seen: Observation, slates: I64, odds: F64, step: Step) -> Batch:

@@ -41,7 +41,7 @@ def _ppo_log(s: Settings, network: NetworkConfig, start: Arrays, explore: Explor
 
 def _grpo_log(s: Settings, network: NetworkConfig, start: Arrays, explore: Exploration) -> Algorithm:
     p = s.policy
-    return Grpo(GrpoConfig(network, Pace(p.learning_rate), beta=_HELD, explore=explore, seed=p.seed), start)
+    return Grpo(GrpoConfig(network, Pace(p.learning_rate), beta=_HELD, explore=explore, wait=_WAIT, seed=p.seed), start)
 
 
 def _sac_log(s: Settings, network: NetworkConfig, start: Arrays, explore: Exploration) -> Algorithm:
