@@ -92,6 +92,7 @@ HEAVY = {
         "precision.py",
         "wiring/workspace.py",
         "commands/doctor.py",
+        "learning/lists.py",  # trains a network of the models' by the algorithms' losses: it stands above both
     ),
     "transformers": ("language/",),
     "llguidance": ("language/smollm_writer.py",),
