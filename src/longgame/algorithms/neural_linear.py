@@ -47,12 +47,15 @@ class NeuralLinearConfig:
     draws: int = 256
     """M posterior draws a snapshot holds."""
     smoothing: float = 0.1
-    """Wins given to every item beforehand, above 0, so that no log-preference is infinite."""
+    """What a place in a draw's order counts for each 1 of the place before, in (0, 1): of a slot's draws, about the share that
+    the next best has (``matching``)."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.prior, self.noise, self.smoothing, self.draws, self.window) <= 0:
-            raise ConfigError(f"NeuralLinearConfig: prior, noise, smoothing, draws and window must be above 0, got {self}")
+        if min(self.prior, self.noise, self.draws, self.window) <= 0 or not 0 < self.smoothing < 1:
+            raise ConfigError(
+                f"NeuralLinearConfig: prior, noise, draws and window must be above 0 and smoothing lie in (0, 1), got {self}"
+            )
 
 
 def squared_error(told: Tensor, reward: Tensor, filled: Tensor) -> Tensor:
