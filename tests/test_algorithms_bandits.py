@@ -10,7 +10,7 @@ from longgame.algorithms.ahead import best_slates
 from longgame.algorithms.critic import Pace, network_of
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig, bootstrap_loss
 from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig, bounds
-from longgame.algorithms.linear_thompson import LinearThompsonConfig
+from longgame.algorithms.linear_thompson import LinearThompsonConfig, LinearThompsonPolicy
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig, upper_bounds
 from longgame.algorithms.matching import log_shares, place_shares
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig, squared_error
@@ -163,6 +163,18 @@ def test_places_have_shares_by_hand():
     assert np.isfinite(log_shares(iter([np.arange(2000.0)[None]]), np.ones((1, 2000), np.bool_), 0.1)).all()
 
 
+def test_of_many_items_the_best_have_places_and_the_rest_are_last():
+    """Of 500, places are those of the same order cut short; an item that one truth alone likes has its win."""
+    payoff = np.tile(-np.arange(500.0), (4, 1))
+    payoff[2, 499] = 1.0
+    got = place_shares(payoff, 0.5)
+    np.testing.assert_allclose(got[:3], [(3 / 2 + 1 / 4) / 4, (3 / 4 + 1 / 8) / 4, (3 / 8 + 1 / 16) / 4], rtol=1e-6)
+    assert got[499] == pytest.approx(1 / 8, rel=1e-6) and got.sum() == pytest.approx(1.0)
+    assert (got[40:499] < got[:32].min()).all() and (got > 0).all()
+    order = np.random.default_rng(0).permutation(500)
+    np.testing.assert_allclose(place_shares(payoff[:, order], 0.5), got[order])
+
+
 def test_truths_that_agree_fill_every_slot_of_a_slate():
     """Ten heads whose order is 9, 8, 7, ...: that is the slate, and no slot of it is chance."""
     n, mask = 4000, np.ones((4000, 10), np.bool_)
@@ -235,6 +247,26 @@ def test_what_a_user_wants_is_learned_from_what_was_shown(name):
         got.append(chance)
     best = np.mean([(1 / (1 + np.exp(-2 * side * OFFERED[:, 0]))).max() for side in (-1, 1)])
     assert got[0] < 0.75 * best and np.mean(got[-20:]) > 0.95 * best, (got[0], np.mean(got[-20:]), best)
+
+
+def test_who_decides_differently_has_another_version():
+    """The log names a policy by its version, and is read with the policy of that name: the same arrays are not enough."""
+    terms, heads = (
+        NeuralLinear(NeuralLinearConfig(TOWERS, draws=4)).policy,
+        EnsembleThompson(EnsembleThompsonConfig(TOWERS)).policy,
+    )
+    draws = np.ones((3, size(D, F)), np.float32)
+    pairs = [
+        [LinUcb(LinUcbConfig(D, F, alpha=alpha)).policy for alpha in (1.0, 2.0)],
+        [KernelUcb(KernelUcbConfig(D, F, alpha=alpha)).policy for alpha in (1.0, 2.0)],
+        [KernelUcb(KernelUcbConfig(D, F, prior=prior)).policy for prior in (1.0, 2.0)],
+        [LinearThompsonPolicy(LinearThompsonConfig(D, F, smoothing=s), draws) for s in (0.1, 0.2)],
+        [type(terms)({**terms.about(), "smoothing": s}, terms.state_dict()) for s in (0.1, 0.2)],
+        [type(heads)({**heads.about(), "smoothing": s}, heads.state_dict()) for s in (0.1, 0.2)],
+    ]
+    for one, other in pairs:
+        assert one.version != other.version, one.version
+    assert terms.version == type(terms)(terms.about(), terms.state_dict()).version
 
 
 @pytest.mark.parametrize(

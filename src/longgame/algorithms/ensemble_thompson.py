@@ -6,13 +6,13 @@ bootstrap samples; each follows its own target,
     Q_m(s, a) <- r + gamma max over a' of Q_m(s', a')
 
 and one of them, drawn at random, acts. Here a head is a weight for each number of the user's vector and a number beside it
-(score_m = score of u * w_m + b_m), the snapshot scores an item by the log of the share of heads that like it best, so that the
-probability of a draw is exact, later places counting a little (``matching``), and *ahead* False makes it a bandit that looks at the reward alone: ensemble
-sampling (Lu & Van Roy, 2017).
+(score_m = score of u * w_m + b_m), the snapshot scores an item by the log of the share of heads that like it best, later places
+counting a little, so that the probability of a draw is exact (``matching``), and *ahead* False makes it a bandit that looks at
+the reward alone: ensemble sampling (Lu & Van Roy, 2017).
 
 Deviations: a head is drawn for each pick and not for each session (a user's sessions do not end here, and a probability must be
 logged); a slot is in half of the heads' samples (their p = .5), drawn anew when it is learned from again, for a batch does not
-say which rows it had before; a slate of K is worth the sum of its items, as in ``dqn``. Ten heads on one network soon agree where
+say which rows it had before; a slate of K is worth the sum of its items, as in ``dqn``. Heads on one network soon agree where
 little was seen, so leave the sampler its even share (``Exploration.uniform``): without it they settle too early.
 """
 
@@ -81,7 +81,7 @@ class EnsembleThompsonPolicy:
         self._about = dict(about)
         self._network = network_from(network_config(about["network"]), arrays, "network.")
         self._heads = torch.from_numpy(np.array(arrays["heads"], np.float32))
-        self.version = f"ensemble-thompson-{digest(self.state_dict())}"
+        self.version = f"ensemble-thompson-{digest(self.state_dict(), smoothing=about['smoothing'])}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         with torch.inference_mode():

@@ -65,7 +65,7 @@ class LinearThompsonPolicy:
 
     def __init__(self, config: LinearThompsonConfig, draws: F32) -> None:
         self._config, self._draws = config, draws  # (M, P)
-        self.version = f"linear-thompson-{digest({'draws': draws})}"
+        self.version = f"linear-thompson-{digest({'draws': draws}, smoothing=config.smoothing, crossed=config.crossed)}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         return log_shares(self._payoffs(state, items), mask, self._config.smoothing)

@@ -26,9 +26,11 @@ from longgame.artefacts import Arrays, digest
 from longgame.networks import tensor_items, to_arrays
 from longgame.types import F32, F64, Bool
 
-
 _LEAST = 1e-300
 """The smallest share: its logarithm is finite."""
+
+_RANKED = 32
+"""Items that have places in every truth, at least: more than a slate has slots."""
 
 
 def log_shares(payoffs: Iterable[F32 | F64], mask: Bool, smoothing: float) -> F32:
@@ -39,16 +41,29 @@ def log_shares(payoffs: Iterable[F32 | F64], mask: Bool, smoothing: float) -> F3
     """
     share = np.zeros(mask.shape, np.float64)
     for row, payoff in enumerate(payoffs):  # row by row: M x C payoffs stay near the caches
-        share[row, mask[row]] = place_shares(payoff[:, mask[row]], smoothing)
+        if mask[row].any():
+            share[row, mask[row]] = place_shares(payoff[:, mask[row]], smoothing)
     out: F32 = np.log(np.maximum(share, _LEAST)).astype(np.float32)
     return out
 
 
 def place_shares(payoff: F32 | F64, smoothing: float) -> F64:
-    """(M, C) -> (C,) the mean over M of what each item's place has: ``smoothing`` ** place over the sum of all places'."""
+    """(M, C), C 1 or more -> (C,) the mean over M of what places have: ``smoothing`` ** place over the sum of all places'.
+
+    Of many items those have places that are best in some truth, or on the mean among the best ``_RANKED``; the rest are last.
+    """
     m, c = payoff.shape
-    worth = smoothing ** np.arange(c, dtype=np.float64)
-    places = np.broadcast_to(worth / worth.sum(), (m, c))
+    kept = np.arange(c)
+    if c > _RANKED:  # to sort thousands of items M times would cost more than all else
+        mean = payoff.mean(axis=0)
+        least = np.partition(mean, c - _RANKED)[c - _RANKED]
+        kept = np.flatnonzero((mean >= least) | (payoff == payoff.max(axis=1, keepdims=True)).any(axis=0))
+        payoff = payoff[:, kept]
+    n = len(kept)
+    worth = smoothing ** np.arange(n, dtype=np.float64)
+    whole = worth.sum() + (c - n) * smoothing**n
+    out: F64 = np.full(c, smoothing**n / whole)
+    places = np.broadcast_to(worth / whole, (m, n))
     order = np.argsort(-payoff, axis=1)
     ranked = np.take_along_axis(payoff, order, axis=1)
     alike = ranked[:, 1:] == ranked[:, :-1]
@@ -56,7 +71,7 @@ def place_shares(payoff: F32 | F64, smoothing: float) -> F64:
         first = np.concatenate([np.ones((m, 1), np.bool_), ~alike], axis=1)  # of those that tie
         group = first.ravel().cumsum() - 1
         places = (np.bincount(group, places.ravel()) / np.bincount(group))[group]
-    out: F64 = np.bincount(order.ravel(), places.ravel(), minlength=c) / m
+    out[kept] = np.bincount(order.ravel(), places.ravel(), minlength=n) / m
     return out
 
 
@@ -68,7 +83,7 @@ class TermsPolicy:
         self._about = dict(about)
         self._network = network_from(network_config(about["network"]), arrays, "network.")
         self._draws = np.array(arrays["draws"], np.float32)  # (M, P+1)
-        self.version = f"neural-linear-{digest(self.state_dict())}"
+        self.version = f"neural-linear-{digest(self.state_dict(), smoothing=about['smoothing'])}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         with torch.inference_mode():
