@@ -41,7 +41,6 @@ from longgame.simulation import Environment, train, train_once, trial
 from longgame.simulation.interest_evolution import TOPICS, InterestEvolution, InterestEvolutionConfig
 from longgame.slate import Exploration
 from longgame.types import F32, Bool
-from longgame.wiring.minds import ONCE
 from longgame.wiring.workspace import one_thread
 from longgame.wiring.worlds import ALGORITHMS, algorithm_for
 
@@ -124,7 +123,9 @@ def learned(name: str, seed: int, steps: int) -> dict[str, Any]:
             curve.append(float(trial(trying, policy, CURVE_USERS, seed).mean()))
             spent += time.perf_counter() - paused
 
-    if name in ONCE:  # as ``wiring.worlds.study``: it counts what it has seen, and a replay shows all of it many times
+    if getattr(
+        made, "counts", False
+    ):  # as ``wiring.worlds.study``: it counts what it has seen, and a replay shows all of it many times
         train_once(place, made, steps, seed, Exploration(lived.temperature, lived.explore[1]), look)
     else:
         train(place, made, lived, seed, look)

@@ -70,7 +70,7 @@ def checkpoint(seed: int, log: Interactions, features: F32, folder: Path, name: 
     started = time.perf_counter()
     model.fit(log, features)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **model.state_dict())
+    np.savez(path, **dict[str, Any](model.state_dict()))
     print(f"  seed {seed}: fitted in {time.perf_counter() - started:.0f} s, best after {model.best_epoch} passes", flush=True)
     return model
 

@@ -11,7 +11,9 @@ from longgame.algorithms.ahead import best_slates
 from longgame.algorithms.critic import Pace, network_of
 from longgame.algorithms.ensemble_thompson import EnsembleThompson, EnsembleThompsonConfig, bootstrap_loss
 from longgame.algorithms.kernel_ucb import KernelUcb, KernelUcbConfig, bounds
+from longgame.algorithms.linear_thompson import LinearThompsonConfig, LinearThompsonPolicy
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig, upper_bounds
+from longgame.algorithms.matching import log_shares, place_shares
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig, squared_error
 from longgame.algorithms.regression import Posterior, features, size
 from longgame.algorithms.towers import TowersConfig
@@ -152,6 +154,42 @@ def test_samples_are_halves_and_are_drawn_anew():
     assert (made._samples(filled) != one).any()
 
 
+def test_places_have_shares_by_hand():
+    """Places have 4/7, 2/7 and 1/7; in the second truth the first two places tie and have 3/7 each."""
+    payoff = np.array([[3.0, 1.0, 2.0], [5.0, 5.0, 0.0]])
+    np.testing.assert_allclose(place_shares(payoff, 0.5), np.array([4 + 3, 1 + 3, 2 + 1]) / 14)
+    mask = np.array([[True, False, True], [False, False, False]])
+    got = log_shares(iter([payoff, payoff]), mask, 0.5)
+    np.testing.assert_allclose(np.exp(got[0]), [2 / 3, 0, 1 / 3], rtol=1e-6)
+    assert np.isfinite(got).all()
+    assert np.isfinite(log_shares(iter([np.arange(2000.0)[None]]), np.ones((1, 2000), np.bool_), 0.1)).all()
+
+
+def test_of_many_items_the_best_have_places_and_the_rest_are_last():
+    """Of 500, places are those of the same order cut short; an item that one truth alone likes has its win."""
+    payoff = np.tile(-np.arange(500.0), (4, 1))
+    payoff[2, 499] = 1.0
+    got = place_shares(payoff, 0.5)
+    np.testing.assert_allclose(got[:3], [(3 / 2 + 1 / 4) / 4, (3 / 4 + 1 / 8) / 4, (3 / 8 + 1 / 16) / 4], rtol=1e-6)
+    assert got[499] == pytest.approx(1 / 8, rel=1e-6) and got.sum() == pytest.approx(1.0)
+    assert (got[40:499] < got[:32].min()).all() and (got > 0).all()
+    order = np.random.default_rng(0).permutation(500)
+    np.testing.assert_allclose(place_shares(payoff[:, order], 0.5), got[order])
+
+
+def test_truths_that_agree_fill_every_slot_of_a_slate():
+    """Ten heads whose order is 9, 8, 7, ...: that is the slate, and no slot of it is chance."""
+    n, mask = 4000, np.ones((4000, 10), np.bool_)
+    scores = np.repeat(log_shares(iter([np.tile(np.arange(10.0), (10, 1))]), mask[:1], 0.1), n, axis=0)
+    uniforms = np.random.default_rng(0).random((n, 4))
+    action, _ = sample_slates(scores, mask, 4, Exploration(1.0, 0.0), uniforms)
+    taken = np.zeros((n, 10), np.bool_)
+    for slot in range(4):
+        best = 9 - np.argmax(~taken[:, ::-1], axis=1)
+        assert (action[:, slot] == best).mean() == pytest.approx(0.9, abs=0.02), slot
+        taken[np.arange(n), action[:, slot]] = True
+
+
 def test_they_begin_at_the_supervised_network():
     """Sure of their prior, both rank as the network does that they are given."""
     start, rows = to_arrays(network_of(TOWERS, 5)), batch(9, whole=True)
@@ -172,13 +210,13 @@ def test_they_begin_at_the_supervised_network():
 OFFERED = np.random.default_rng(5).standard_normal((9, D)).astype(np.float32)
 
 
-def visits(policy, rng, temperature, b=32):
+def visits(policy, rng, explore, b=32):
     """One batch of 32 users, whose context says whether they want the item's first number large or small."""
     context = np.where(rng.random((b, 1)) < 0.5, -1.0, 1.0).astype(np.float32)
     state = State(np.zeros((b, 2, D), np.float32), np.full((b, 2), -1), context)
     items, mask = np.broadcast_to(OFFERED, (b, 9, D)), np.ones((b, 9), np.bool_)
     scores = policy.score(state, items, mask)
-    action, odds = sample_slates(scores, mask, 1, Exploration(temperature, 0.0), rng.random((b, 1)))
+    action, odds = sample_slates(scores, mask, 1, explore, rng.random((b, 1)))
     chance = 1 / (1 + np.exp(-2 * context * OFFERED[action[:, 0], :1]))
     reward = (rng.random((b, 1)) < chance).astype(np.float32)
     none = np.zeros(b, np.float32)
@@ -188,23 +226,49 @@ def visits(policy, rng, temperature, b=32):
     return rows, float(chance.mean())
 
 
-LIVING: dict[str, tuple[Callable[[], Algorithm], float]] = {
-    "linucb": (lambda: LinUcb(LinUcbConfig(D, 1, alpha=0.5)), 1e-6),
-    "neural-linear": (lambda: NeuralLinear(NeuralLinearConfig(TOWERS, Pace(1e-2, follow=0.2), draws=64)), 1.0),
-    "ensemble-thompson": (lambda: EnsembleThompson(EnsembleThompsonConfig(TOWERS, Pace(1e-2, follow=0.2))), 1.0),
+LIVING: dict[str, tuple[Callable[[], Algorithm], Exploration]] = {
+    "linucb": (lambda: LinUcb(LinUcbConfig(D, 1, alpha=0.5)), Exploration(1e-6, 0.0)),
+    "neural-linear": (
+        lambda: NeuralLinear(NeuralLinearConfig(TOWERS, Pace(1e-2, follow=0.2), draws=64)),
+        Exploration(1.0, 0.0),
+    ),
+    "ensemble-thompson": (  # ten heads on one network soon agree: they need the sampler's even share
+        lambda: EnsembleThompson(EnsembleThompsonConfig(TOWERS, Pace(1e-2, follow=0.2))),
+        Exploration(1.0, 0.05),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", LIVING)
 def test_what_a_user_wants_is_learned_from_what_was_shown(name):
-    make, temperature = LIVING[name]
+    make, explore = LIVING[name]
     made, rng, got = make(), np.random.default_rng(0), []
     for _ in range(120):
-        rows, chance = visits(made.policy, rng, temperature)
+        rows, chance = visits(made.policy, rng, explore)
         made.update(rows)
         got.append(chance)
     best = np.mean([(1 / (1 + np.exp(-2 * side * OFFERED[:, 0]))).max() for side in (-1, 1)])
     assert got[0] < 0.75 * best and np.mean(got[-20:]) > 0.95 * best, (got[0], np.mean(got[-20:]), best)
+
+
+def test_who_decides_differently_has_another_version():
+    """The log names a policy by its version, and is read with the policy of that name: the same arrays are not enough."""
+    terms, heads = (
+        NeuralLinear(NeuralLinearConfig(TOWERS, draws=4)).policy,
+        EnsembleThompson(EnsembleThompsonConfig(TOWERS)).policy,
+    )
+    draws = np.ones((3, size(D, F)), np.float32)
+    pairs = [
+        [LinUcb(LinUcbConfig(D, F, alpha=alpha)).policy for alpha in (1.0, 2.0)],
+        [KernelUcb(KernelUcbConfig(D, F, alpha=alpha)).policy for alpha in (1.0, 2.0)],
+        [KernelUcb(KernelUcbConfig(D, F, prior=prior)).policy for prior in (1.0, 2.0)],
+        [LinearThompsonPolicy(LinearThompsonConfig(D, F, smoothing=s), draws) for s in (0.1, 0.2)],
+        [type(terms)({**terms.about(), "smoothing": s}, terms.state_dict()) for s in (0.1, 0.2)],
+        [type(heads)({**heads.about(), "smoothing": s}, heads.state_dict()) for s in (0.1, 0.2)],
+    ]
+    for one, other in pairs:
+        assert one.version != other.version, one.version
+    assert terms.version == type(terms)(terms.about(), terms.state_dict()).version
 
 
 @pytest.mark.parametrize(
@@ -214,6 +278,9 @@ def test_what_a_user_wants_is_learned_from_what_was_shown(name):
         (lambda: LinUcbConfig(3, alpha=-1.0), "LinUcbConfig"),
         (lambda: KernelUcbConfig(3, rows=0), "KernelUcbConfig"),
         (lambda: NeuralLinearConfig(TOWERS, noise=0.0), "NeuralLinearConfig"),
+        (lambda: LinearThompsonConfig(3, smoothing=1.0), "LinearThompsonConfig"),
+        (lambda: NeuralLinearConfig(TOWERS, smoothing=0.0), "NeuralLinearConfig"),
+        (lambda: EnsembleThompsonConfig(TOWERS, smoothing=1.0), "EnsembleThompsonConfig"),
         (lambda: NeuralLinearConfig(TOWERS, window=0), "NeuralLinearConfig"),
         (lambda: EnsembleThompsonConfig(TOWERS, heads=0), "EnsembleThompsonConfig"),
         (lambda: EnsembleThompsonConfig(TOWERS, spread=-0.1), "EnsembleThompsonConfig"),

@@ -258,7 +258,7 @@ def test_advantages_within_a_group_by_hand():
 def test_ndcg_and_discounted_worth_by_hand():
     slates = np.array([[[4, 2, -1], [2, 4, 0]], [[0, 1, 2], [3, -1, -1]]])
     third = 1 / np.log2(3)
-    np.testing.assert_allclose(ndcg(slates, np.array([4, 2])), [[1.0, third], [0.5, 0.0]])
+    np.testing.assert_allclose(ndcg(slates, np.array([4, 2])), np.array([[1.0, third], [0.5, 0.0]]))
     assert not ndcg(slates, np.array([-1, -1])).any(), "what is not offered is in no list"
     worth = np.array([[1.0, 0, 2.0, 0, 8.0], [1.0, 2.0, 4.0, 8.0, 0]])
     np.testing.assert_allclose(discounted(worth, slates), [[8 + 2 * third, 2 + 8 * third + 0.5], [1 + 2 * third + 2, 8.0]])

@@ -141,6 +141,17 @@ def test_imitation_by_hand():
     assert float(imitation_loss(scores, allowed, torch.full((2, 2), -1))) == 0
 
 
+def test_what_a_rule_forbids_now_is_not_imitated():
+    """The first slot's pick may not be shown any more: the second alone says something, and no gradient is lost."""
+    scores = torch.tensor([[0.0, 1.0, 2.0]], requires_grad=True)
+    allowed = torch.tensor([[[True, True, False], [True, True, False]]])
+    loss = imitation_loss(scores, allowed, torch.tensor([[2, 0]]))
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(np.log(1 + np.e), rel=1e-5)
+    first = 1 / (1 + np.e)
+    np.testing.assert_allclose(scores.grad, [[first - 1, 1 - first, 0.0]], atol=1e-6)
+
+
 def test_expectiles_by_hand():
     error = torch.tensor([[2.0, -1.0], [-3.0, 7.0]])
     filled = torch.tensor([[True, True], [True, False]])
@@ -167,6 +178,8 @@ def test_the_likely_by_hand():
     np.testing.assert_array_equal(likely(preference, mask, 0.5), [[True, True, False, False]])
     np.testing.assert_array_equal(likely(preference, mask, 0.7), [[True, False, False, False]])
     np.testing.assert_array_equal(likely(preference, mask, 0.0), mask)
+    np.testing.assert_array_equal(likely(preference, mask, 0.7, 2), [[True, True, False, False]])
+    np.testing.assert_array_equal(likely(preference, mask, 0.0, np.array([[9]])), mask)
     worth = np.array([[1.0, 2.0, 50.0, 70.0]], np.float32)
     got = among_likely(worth, preference.astype(np.float32), mask, 0.5)[0]
     assert got[1] > got[0] > got[2] + 900 and got[0] == 1 and np.isfinite(got).all()
@@ -197,6 +210,26 @@ def test_bcq_hopes_for_nothing_that_the_log_has_not():
     np.testing.assert_allclose(got[0.3][:2], [0.3, 1.0], atol=0.15)
     assert got[0.3].argmax() == 1
     assert got[0.0].argmax() == 2 and got[0.0][1] > 2, "without the constraint what nobody saw is hoped for"
+
+
+def test_the_slate_that_comes_next_is_as_long_as_the_one_that_is_served():
+    """One item is likely and slates have two: what comes next is worth two items, as in the slate that is drawn."""
+    network = TowersConfig(3, 0, hidden=8)
+    start = to_arrays(network_of(network, 0))
+    start["appeal.weight"] = np.array([[9.0, 4.0, 0.0]], np.float32)
+    made = Bcq(BcqConfig(network, Pace(1e-9), 0.5), start)
+    items, mask = np.broadcast_to(np.eye(3, dtype=np.float32), (4, 3, 3)), np.ones((4, 3), np.bool_)
+    action, none = np.tile(np.array([[0, 2]]), (4, 1)), np.zeros((4, 2), np.float32)
+    state, end = nobody(4, 3, 0), np.ones(4, np.float32)
+    rows = Batch(
+        state, items, mask, replay_allowed(mask, action), action, np.full((4, 2), 0.5), none, none > 0, none[:, 0], end,
+        state, items, mask,
+    )  # fmt: skip
+    served = made.policy.score(rows.state, rows.items, rows.mask)[0]
+    assert list(np.argsort(-served)) == [0, 1, 2]
+    made.update(rows)
+    # each slot says 9 or 0 and is to say (9 + 4) / 2, half of what the slate after it is worth
+    np.testing.assert_allclose(made.errors, 6.5, atol=0.5)
 
 
 def test_a_threshold_of_nothing_is_dqn():

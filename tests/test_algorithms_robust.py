@@ -14,7 +14,7 @@ from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import Batch, State
 from longgame.errors import ConfigError
 from longgame.slate import replay_allowed
-from tests.kit import B, D, F, K, batch
+from tests.kit import B, D, F, batch
 
 TOWERS = TowersConfig(D, F, hidden=8)
 
@@ -22,11 +22,9 @@ TOWERS = TowersConfig(D, F, hidden=8)
 def test_clipped_rewards_by_hand():
     rows = batch(1)
     rows = replace(rows, reward=rows.reward * 4 - 2, future=np.array([9, -9, 0.1, 9, 9, 9], np.float32), between=0.5)
-    rows = replace(rows, discount=np.array([0.5, 0.5, 0.5, 0.0, 0.9, 1.0], np.float32))
     got = clipped(rows, 0.7)
     np.testing.assert_array_equal(got.reward, np.clip(rows.reward, -0.7, 0.7))
-    np.testing.assert_allclose(got.future, [0.7 * K / 0.5, -0.7 * K / 0.5, 0.1, 0.7 * K, 9, 9], rtol=1e-5)
-    np.testing.assert_allclose(got.between, 0.5)
+    assert got.future is rows.future and got.between is rows.between, "sums are clipped where they are added up"
     assert got.action is rows.action and rows.reward.max() > 0.7, "the rows that came are as they were"
 
 
@@ -73,6 +71,20 @@ def test_what_dueling_takes_off_is_no_disagreement():
             if name == "appeal.bias":
                 weight.add_(5.0)
     np.testing.assert_allclose(made.policy.score(rows.state, rows.items, rows.mask), before, atol=1e-5)
+
+
+@pytest.mark.parametrize("critics", [2, 5])
+def test_every_row_has_an_error(critics):
+    """A replay by priority would bury a row whose error is 0 because nobody looked at it."""
+    made = Committee(CommitteeConfig(DqnConfig(TOWERS), critics))
+    halves = made._halves(4000)
+    share = 0.5 + 0.5**critics / critics  # its own half, and its part of what nobody drew
+    assert halves.any(axis=0).all()
+    np.testing.assert_allclose(halves.mean(axis=1), share, atol=0.04)
+    rows = batch(1, 48, whole=True)
+    made.update(rows)
+    assert (made.errors > 0).all() and len(made.errors) == 48
+    assert (made._halves(4000) != halves).any(), "drawn anew"
 
 
 def shelf(seed: int, shown: tuple[float, ...], b: int = 64) -> Batch:

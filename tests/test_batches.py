@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
+from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
 from longgame.algorithms.rank import RankPolicy
+from longgame.algorithms.robust import Clipped
+from longgame.algorithms.towers import TowersConfig
 from longgame.errors import ShapeError
 from longgame.guards import AlreadySeen, AtMost
-from longgame.learning.batches import batches, make_batch, trajectories
+from longgame.learning.batches import as_learned, batches, make_batch, trajectories
 from longgame.learning.loop import train
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.slate import Exploration, replay_allowed, rules_allow, slot_log_probs
@@ -52,6 +55,35 @@ def test_the_future_and_what_came_next_are_there():
     assert got.state.items.tolist() == [[-1, -1, -1, 6], [-1, -1, 6, 1]]
     assert got.next_state.items.tolist() == [[-1, -1, 6, 1], [-1, -1, 6, 1]]
     assert got.next_mask.sum(axis=1).tolist() == [2, 2]
+
+
+def test_futures_are_added_up_of_clipped_rewards():
+    """Five decisions a day apart, the second of them forged to be worth 100: honest futures stay as they are."""
+    plain, every = LinearThompson(LinearThompsonConfig(D)), np.arange(5)
+    made = [decision(f"d{day}", 24 * day, (0,), candidates=[0, 1]) for day in range(5)]
+    log = log_of(*(record for one in made for record in (one, feedback(one, 0, 5))))
+    rows = [replace(row, rewards=[100.0]) if number == 1 else row for number, row in enumerate(log.rows)]
+    future = np.array([100 / 2 + 1 / 4 + 1 / 8 + 1 / 16, *log.future[1:]])
+    forged = replace(log, rows=rows, future=future)
+    assert as_learned(forged, every, plain) is forged
+    got = as_learned(forged, every, Clipped(plain, 1.0))
+    np.testing.assert_allclose(got.future, log.future)
+    assert [row.rewards for row in got.rows] == [[1.0]] * 5 and forged.rows[1].rewards == [100.0]
+    np.testing.assert_allclose(as_learned(log, every, Clipped(plain, 0.4)).future, 0.4 * log.future)
+    assert make_batch(got, np.array([0]), SHOP, T).future.tolist() == [0.9375]
+
+
+@pytest.mark.parametrize("wrap", [lambda made: made, lambda made: Clipped(made, 5.0)])
+def test_a_log_that_is_passed_over_again_makes_no_one_surer(wrap):
+    """The rows of LOG have three slots: thirty passes over them count as three slots, and not as ninety."""
+    rows = make_batch(LOG, np.array([0, 1, 2]), SHOP, T)
+    made = NeuralLinear(NeuralLinearConfig(TowersConfig(D, rows.state.context.shape[1], hidden=4), noise=1.0))
+    before = made._posterior.precision.copy()
+    as_learned(LOG, np.array([0, 1, 2]), wrap(made))
+    for _ in range(30):
+        made.update(rows)
+    sure = made._posterior.precision - before
+    assert sure[-1, -1] == pytest.approx(3.0), "of the number that all items share: one for each slot"
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])

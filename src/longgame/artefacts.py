@@ -17,8 +17,9 @@ from longgame.errors import ArtefactError
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
-def digest(arrays: Arrays) -> str:
-    """Eight hexadecimal digits that name these arrays: other contents, other name."""
+def digest(arrays: Arrays, **decides: float) -> str:
+    """Eight hexadecimal digits that name these arrays and the numbers that decide beside them: other contents, other name."""
+    arrays = {**arrays, **{name: np.array([value]) for name, value in decides.items()}}
     hasher = hashlib.blake2b(digest_size=4)
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -10,7 +10,7 @@ At threshold 0 it is ``dqn``, towards 1 it imitates. The values are learned by `
 (whose mean would be over other items now than next), from batches in which the unlikely are not offered next.
 
 Deviations: G is a network of its own and shares no layers with Q; their penalty on G's logits is not used; where slates have
-more slots than there are likely items, the next likeliest follow, in G's order.
+more slots than there are likely items, the next likeliest follow, in G's order, in what is shown and in the target.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from longgame.arrays import Batch, State
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
 from longgame.networks import tensor, tensor_items, to_arrays
-from longgame.types import F32, F64, Bool
+from longgame.types import F32, F64, I64, Bool
 
 _FAR = 1e3
 """Units that the unlikely lie below the likely: beyond any draw."""
@@ -53,12 +53,16 @@ class BcqConfig:
             raise ConfigError(f"BcqConfig: threshold must lie in [0, 1) and scale be above 0, got {self}")
 
 
-def likely(preference: F32 | F64, mask: Bool, threshold: float) -> Bool:
-    """(B, C) log-preferences of the log, (B, C) -> (B, C) eq. 10: G / max G > threshold. The likeliest always is."""
+def likely(preference: F32 | F64, mask: Bool, threshold: float, slots: I64 | int = 1) -> Bool:
+    """(B, C) log-preferences of the log, (B, C) -> (B, C) eq. 10: G / max G > threshold, and always the ``slots`` likeliest.
+
+    ``slots``: one number, or (B, 1).
+    """
     open_ = np.where(mask, preference, -np.inf)
     best = open_.max(axis=1, keepdims=True)
     ratio = np.exp(open_ - np.where(np.isfinite(best), best, 0.0))
-    out: Bool = mask & (ratio > threshold)
+    place = np.argsort(np.argsort(-open_, axis=1, kind="stable"), axis=1, kind="stable")
+    out: Bool = mask & ((ratio > threshold) | (place < slots))
     return out
 
 
@@ -80,8 +84,7 @@ class BcqPolicy:
         self._about = dict(about)
         config = network_config(about["network"])
         self._values, self._log = network_from(config, arrays, "values."), network_from(config, arrays, "log.")
-        told = np.array([about["threshold"]])
-        self.version = f"bcq-{digest({**self.state_dict(), 'threshold': told})}"
+        self.version = f"bcq-{digest(self.state_dict(), threshold=about['threshold'])}"
 
     @torch.inference_mode()
     def score(self, state: State, items: F32, mask: Bool) -> F32:
@@ -122,7 +125,8 @@ class Bcq:
         loss = self._log.step(imitation_loss(scores, tensor(batch.allowed), torch.from_numpy(batch.action)))
         with torch.no_grad():
             preference = slow.score(slow.user(batch.next_state), tensor_items(batch.next_items)).numpy()
-        offered = likely(preference, batch.next_mask, self.config.threshold)
+        slots = (batch.action >= 0).sum(axis=1, keepdims=True)  # the next slate is reckoned as long as this one
+        offered = likely(preference, batch.next_mask, self.config.threshold, slots)
         metrics = self._values.update(replace(batch, next_mask=offered))
         share = float(offered.sum()) / max(int(batch.next_mask.sum()), 1)
         return {"value_loss": metrics["value_loss"], "value": metrics["value"], "log_loss": loss, "likely": share}

@@ -4,9 +4,10 @@
 
 Each of M networks is a ``dqn`` of its own that follows its own target (Ensemble-DQN: Agarwal, Schuurmans & Norouzi, "An
 Optimistic Perspective on Offline Reinforcement Learning", ICML 2020) and learns from a half of every batch, drawn for it
-alone, so that they differ where few rows speak: what one mistakes for good the others do not. *caution* above 0 holds down
-what they do not agree on, which a log that lacks an item, or few events that were forged, make (pessimism by spread: An et
-al., NeurIPS 2021). The critics are ``Dqn``'s in every option: double, dueling, sarsa, conservative, pushed states.
+alone (a row that none drew goes to one of them), so that they differ where few rows speak: what one mistakes for good the
+others do not. *caution* above 0 holds down what they do not agree on, which a log that lacks an item, or few events that were
+forged, make (pessimism by spread: An et al., NeurIPS 2021). The critics are ``Dqn``'s in every option: double, dueling, sarsa,
+conservative, pushed states.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class CommitteePolicy:
         self._about = dict(about)
         config = network_config(about["network"])
         self._networks = [network_from(config, arrays, f"{number}.") for number in range(about["critics"])]
-        self.version = f"{about['name']}-{digest({**self.state_dict(), 'caution': np.array([about['caution']])})}"
+        self.version = f"{about['name']}-{digest(self.state_dict(), caution=about['caution'])}"
 
     @torch.inference_mode()
     def score(self, state: State, items: F32, mask: Bool) -> F32:
@@ -90,14 +91,20 @@ class Committee:
     def update(self, batch: Batch) -> Mapping[str, float]:
         told: dict[str, list[float]] = {}
         errors: list[F64] = []
-        for number, critic in enumerate(self._critics):
-            rng = derive(self.config.critic.seed, "committee", str(number), str(critic.learned.updates))
-            keep = rng.random(len(batch)) < 0.5 if self.config.critics > 1 else np.ones(len(batch), np.bool_)
+        for critic, keep in zip(self._critics, self._halves(len(batch)), strict=True):
             for name, value in critic.update(some_rows(batch, keep)).items():
                 told.setdefault(name, []).append(value)
             errors.append(critic.errors)
         self.errors: F64 = np.max(errors, axis=0)  # (B,), for a replay by priority
         return {name: float(np.mean(values)) for name, values in told.items()}
+
+    def _halves(self, rows: int) -> Bool:
+        """(M, B) which rows each critic learns from; each row is some critic's, so that its error is known."""
+        m = self.config.critics
+        rng = derive(self.config.critic.seed, "committee", str(self._critics[0].learned.updates))
+        keep: Bool = rng.random((m, rows)) < 0.5
+        keep |= ~keep.any(axis=0) & (rng.integers(m, size=rows) == np.arange(m)[:, None])
+        return keep if m > 1 else np.ones((1, rows), np.bool_)
 
     def state_dict(self) -> Arrays:
         return {name: a for number, one in enumerate(self._critics) for name, a in one.state_dict(f"{number}.").items()}

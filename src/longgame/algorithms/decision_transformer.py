@@ -69,7 +69,7 @@ class DecisionTransformerPolicy:
         """``about`` holds the ``network``'s config, its context one wider than the state's, and the ``target``."""
         self._about = dict(about)
         self._network = network_from(network_config(about["network"]), arrays)
-        self.version = f"decision-transformer-{digest({**self.state_dict(), 'target': np.array([about['target']])})}"
+        self.version = f"decision-transformer-{digest(self.state_dict(), target=about['target'])}"
 
     @torch.inference_mode()
     def score(self, state: State, items: F32, mask: Bool) -> F32:

@@ -98,7 +98,7 @@ class DrnPolicy:
         self._about = dict(about)
         config = network_config(about["network"])
         self._own, self._other = network_from(config, arrays, "own."), network_from(config, arrays, "explored.")
-        self.version = f"drn-{digest({**self.state_dict(), 'temperature': np.array([about['temperature']])})}"
+        self.version = f"drn-{digest(self.state_dict(), temperature=about['temperature'])}"
 
     @torch.inference_mode()
     def score(self, state: State, items: F32, mask: Bool) -> F32:

@@ -6,13 +6,14 @@ bootstrap samples; each follows its own target,
     Q_m(s, a) <- r + gamma max over a' of Q_m(s', a')
 
 and one of them, drawn at random, acts. Here a head is a weight for each number of the user's vector and a number beside it
-(score_m = score of u * w_m + b_m), the snapshot scores an item by the log of the share of heads that like it best, so that the
-probability of a draw is exact (``matching``), and *ahead* False makes it a bandit that looks at the reward alone: ensemble
-sampling (Lu & Van Roy, 2017).
+(score_m = score of u * w_m + b_m), the snapshot scores an item by the log of the share of heads that like it best, later places
+counting a little, so that the probability of a draw is exact (``matching``), and *ahead* False makes it a bandit that looks at
+the reward alone: ensemble sampling (Lu & Van Roy, 2017).
 
 Deviations: a head is drawn for each pick and not for each session (a user's sessions do not end here, and a probability must be
 logged); a slot is in half of the heads' samples (their p = .5), drawn anew when it is learned from again, for a batch does not
-say which rows it had before; a slate of K is worth the sum of its items, as in ``dqn``.
+say which rows it had before; a slate of K is worth the sum of its items, as in ``dqn``. Heads on one network soon agree where
+little was seen, so leave the sampler its even share (``Exploration.uniform``): without it they settle too early.
 """
 
 from __future__ import annotations
@@ -54,13 +55,15 @@ class EnsembleThompsonConfig:
     scale: float = 1.0
     """A unit of the network's values in units of the reward, above 0: about as large as a return."""
     smoothing: float = 0.1
-    """Wins given to every item beforehand, above 0, so that no log-preference is infinite."""
+    """What a place in a head's order counts for each 1 of the place before, in (0, 1): of a slot's draws, about the share that
+    the next best has (``matching``)."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.heads, self.scale, self.smoothing) <= 0 or self.spread < 0:
+        if min(self.heads, self.scale) <= 0 or self.spread < 0 or not 0 < self.smoothing < 1:
             raise ConfigError(
-                f"EnsembleThompsonConfig: heads, scale and smoothing must be above 0 and spread not below, got {self}"
+                "EnsembleThompsonConfig: heads and scale must be above 0, spread not below and smoothing lie in (0, 1), "
+                f"got {self}"
             )
 
 
@@ -78,13 +81,13 @@ class EnsembleThompsonPolicy:
         self._about = dict(about)
         self._network = network_from(network_config(about["network"]), arrays, "network.")
         self._heads = torch.from_numpy(np.array(arrays["heads"], np.float32))
-        self.version = f"ensemble-thompson-{digest(self.state_dict())}"
+        self.version = f"ensemble-thompson-{digest(self.state_dict(), smoothing=about['smoothing'])}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         with torch.inference_mode():
             user, offered = self._network.user(state), tensor_items(items)
             worth = _scores(self._network, user, offered, self._heads).numpy()  # (B, M, C)
-        return log_shares(iter(worth), mask, self._heads.shape[1], self._about["smoothing"])
+        return log_shares(iter(worth), mask, self._about["smoothing"])
 
     def state_dict(self) -> Arrays:
         return {**to_arrays(self._network, "network."), "heads": self._heads.numpy().copy()}

@@ -8,7 +8,10 @@ X the features of what was shown, K = X X' and y the rewards,
 are the mean and the width of ``linucb``, but the matrix is as large as what was shown, and not as the features are many. The
 features are those of ``regression``: the kernel is linear in them.
 
-Deviations: those of ``linucb``; and what was shown is kept, the newest ``rows`` of it: what is older is forgotten.
+Deviations: those of ``linucb``; and what was shown is kept, the ``rows`` slots of it that were learned last: what was learned
+before is forgotten. Those are the newest where batches come in order of time, as in a world; ``longgame train`` and the learner
+beside the server draw rows by chance, so from a log of more slots they keep a random part. Once it is full each update makes
+the root of a matrix of rows x rows anew, rows^3 / 3 multiplications.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ class KernelUcbConfig:
     alpha: float = 1.0
     """Standard deviations, in units of a reward's noise, that an item may be better than it seems; 0 or more."""
     rows: int = 2_000
-    """Slots that are kept, the newest; each is as wide as the features."""
+    """Slots that are kept, those learned last; each is as wide as the features."""
 
     def __post_init__(self) -> None:
         if min(self.prior, self.width, self.rows) <= 0 or self.context < 0 or self.alpha < 0:
@@ -64,7 +67,7 @@ class KernelUcbPolicy:
     def __init__(self, config: KernelUcbConfig, arrays: Arrays) -> None:
         self._config = config
         self._arrays = {name: np.array(arrays[name], np.float64) for name in ("rows", "root", "coefficients")}
-        self.version = f"kernel-ucb-{digest(self._arrays)}"
+        self.version = f"kernel-ucb-{digest(self._arrays, alpha=config.alpha, prior=config.prior)}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         mean, width = bounds(features(state, items).astype(np.float64), **self._arrays, prior=self._config.prior)
@@ -117,7 +120,7 @@ class KernelUcb:
         }
 
     def _keep(self, x: F64, reward: F64) -> None:
-        """Put (m, P) behind what is kept; where there is no room the oldest go, and the root is made anew."""
+        """Put (m, P) behind what is kept; where there is no room those learned first go, and the root is made anew."""
         n, m, most = self._count, len(x), self.config.rows
         if n + m > most:
             left = most - m

@@ -40,15 +40,19 @@ class LinearThompsonConfig:
     draws: int = 256
     """M posterior draws a snapshot holds."""
     smoothing: float = 0.1
-    """Wins given to every item beforehand, above 0, so that no log-preference is infinite."""
+    """What a place in a draw's order counts for each 1 of the place before, in (0, 1): of a slot's draws, about the share that
+    the next best has (``matching``)."""
     crossed: bool = False
     """Whether every number of an item meets every number of the history's mean, and not the same one alone: what was looked at
     may then speak for an item that is unlike it. D^2 weights in place of D, so for items of few numbers."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.prior, self.noise, self.smoothing, self.draws, self.width) <= 0 or self.context < 0:
-            raise ConfigError(f"LinearThompsonConfig: prior, noise, smoothing, draws and width must be above 0, got {self}")
+        if min(self.prior, self.noise, self.draws, self.width) <= 0 or self.context < 0 or not 0 < self.smoothing < 1:
+            raise ConfigError(
+                "LinearThompsonConfig: prior, noise, draws and width must be above 0, context not below and smoothing lie in "
+                f"(0, 1), got {self}"
+            )
 
     @property
     def size(self) -> int:
@@ -61,10 +65,10 @@ class LinearThompsonPolicy:
 
     def __init__(self, config: LinearThompsonConfig, draws: F32) -> None:
         self._config, self._draws = config, draws  # (M, P)
-        self.version = f"linear-thompson-{digest({'draws': draws})}"
+        self.version = f"linear-thompson-{digest({'draws': draws}, smoothing=config.smoothing, crossed=config.crossed)}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
-        return log_shares(self._payoffs(state, items), mask, len(self._draws), self._config.smoothing)
+        return log_shares(self._payoffs(state, items), mask, self._config.smoothing)
 
     def _payoffs(self, state: State, items: F32) -> Iterator[F32]:
         """B times (M, C): an item's vector times what is asked of it, less the first weight, which all items share.

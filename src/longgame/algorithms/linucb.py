@@ -58,7 +58,7 @@ class LinUcbPolicy:
     def __init__(self, config: LinUcbConfig, arrays: Arrays) -> None:
         self._config = config
         self._mean, self._root = (np.array(arrays[name], np.float32) for name in ("mean", "root"))
-        self.version = f"linucb-{digest(self.state_dict())}"
+        self.version = f"linucb-{digest(self.state_dict(), alpha=config.alpha, products=config.products)}"
 
     def score(self, state: State, items: F32, mask: Bool) -> F32:
         return upper_bounds(features(state, items, products=self._config.products), self._mean, self._root, self._config.alpha)

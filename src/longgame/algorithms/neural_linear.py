@@ -42,17 +42,20 @@ class NeuralLinearConfig:
     noise: float = 0.5
     """Standard deviation of a slot's reward round its mean, above 0."""
     window: int = 5_000
-    """Slots that the regression is as sure as, at most: older ones fade. No more than a log has, if it is passed over
-    several times."""
+    """Slots that the regression is as sure as, at most: older ones fade. Where a log is passed over several times it is never
+    as sure as of more than that has (``log_has``)."""
     draws: int = 256
     """M posterior draws a snapshot holds."""
     smoothing: float = 0.1
-    """Wins given to every item beforehand, above 0, so that no log-preference is infinite."""
+    """What a place in a draw's order counts for each 1 of the place before, in (0, 1): of a slot's draws, about the share that
+    the next best has (``matching``)."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.prior, self.noise, self.smoothing, self.draws, self.window) <= 0:
-            raise ConfigError(f"NeuralLinearConfig: prior, noise, smoothing, draws and window must be above 0, got {self}")
+        if min(self.prior, self.noise, self.draws, self.window) <= 0 or not 0 < self.smoothing < 1:
+            raise ConfigError(
+                f"NeuralLinearConfig: prior, noise, draws and window must be above 0 and smoothing lie in (0, 1), got {self}"
+            )
 
 
 def squared_error(told: Tensor, reward: Tensor, filled: Tensor) -> Tensor:
@@ -66,8 +69,13 @@ class NeuralLinear:
     def __init__(self, config: NeuralLinearConfig, start: Arrays | None = None) -> None:
         self.config = config
         self._learned = Learned(config.network, config.pace, config.seed, start)
+        self._window = config.window
         terms = self._learned.network.width_of_terms
         self._posterior = Posterior(terms + 1, config.prior, config.noise, np.append(np.ones(terms), 0.0))
+
+    def log_has(self, slots: int) -> None:
+        """How many slots there are that it is handed again and again: seen three times they prove no more than once."""
+        self._window = max(1, min(self.config.window, slots))
 
     @property
     def policy(self) -> TermsPolicy:
@@ -88,7 +96,7 @@ class NeuralLinear:
             terms = slow.terms(slow.user(batch.state), shown).double().numpy()
         x = np.concatenate([terms, np.ones((*filled.shape, 1))], axis=2)[filled]
         error: F64 = reward[filled] - x @ self._posterior.mean
-        self._posterior.learn(x, reward[filled].astype(np.float64), max(0.0, 1.0 - len(x) / self.config.window))
+        self._posterior.learn(x, reward[filled].astype(np.float64), max(0.0, 1.0 - len(x) / self._window))
         return {"loss": loss, "error": float(np.mean(error**2)) if len(error) else 0.0}
 
     def state_dict(self) -> Arrays:

@@ -26,16 +26,10 @@ from longgame.types import F32, F64
 def clipped(batch: Batch, limit: float) -> Batch:
     """The same rows with no slot's reward above ``limit`` or below minus that.
 
-    What the log tells of the future (``future``, ``between``) are sums over many decisions: they are held to what slates of the
-    same K slots, each worth ``limit``, add up to at the row's discount.
+    What the log tells of the future (``future``, ``between``) are sums over many decisions, of which a batch no longer says
+    how many: each reward in them is clipped where they are added up (``learning.batches.as_learned``).
     """
-    ahead = limit * batch.action.shape[1] / np.maximum(1.0 - batch.discount, 1e-3)
-    return replace(
-        batch,
-        reward=np.clip(batch.reward, -limit, limit),
-        future=np.clip(batch.future, -ahead, ahead).astype(np.float32),
-        between=np.clip(batch.between, -ahead, ahead).astype(np.float32),
-    )
+    return replace(batch, reward=np.clip(batch.reward, -limit, limit))
 
 
 def pushed(user: Tensor, loss: Tensor, share: float) -> Tensor:
@@ -65,6 +59,16 @@ class Clipped:
     @property
     def needs_future(self) -> bool:
         return bool(getattr(self.algorithm, "needs_future", False))
+
+    @property
+    def clips_rewards(self) -> float:
+        """What no reward is to be above or below minus that, in futures too: for who adds them up."""
+        return self.limit
+
+    def log_has(self, slots: int) -> None:
+        """As ``neural_linear.NeuralLinear.log_has``, where the algorithm asks for it."""
+        if hasattr(self.algorithm, "log_has"):
+            self.algorithm.log_has(slots)
 
     @property
     def errors(self) -> F64 | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from longgame.arrays import Batch, State
 from longgame.errors import ConfigError
 from longgame.language.features import Features
 from longgame.learning.join import Joined
-from longgame.protocols import SlateRule
+from longgame.protocols import Algorithm, SlateRule
 from longgame.slate import replay_allowed, rules_allow
 from longgame.state import state_of
 from longgame.types import F32, F64, I64, Bool, Objective, UserId
@@ -55,6 +55,25 @@ def trajectories(rows: Sequence[Joined], objective: Objective) -> Trajectories:
     end = rows[-1].at if rows else 0
     told = np.array([row.at + horizon <= end for row in rows], np.bool_)
     return Trajectories(rows, future, following, discount, told)
+
+
+def as_learned(log: Trajectories, rows: I64, algorithm: Algorithm) -> Trajectories:
+    """The log as the algorithm is to see it: each slot's reward clipped where it says so (``robust.Clipped``), futures anew.
+
+    It is told how many slots the ``rows`` (n,) have that it learns from, where it asks (``NeuralLinear.log_has``).
+    """
+    if hasattr(algorithm, "log_has"):
+        algorithm.log_has(sum(len(log.rows[i].picks) for i in rows.tolist()))
+    limit = getattr(algorithm, "clips_rewards", None)
+    if limit is None:
+        return log
+    rows = [replace(row, rewards=[min(max(r, -limit), limit) for r in row.rewards]) for row in log.rows]
+    future = np.zeros(len(rows))
+    for i in range(len(rows) - 1, -1, -1):  # what follows stands behind
+        j = int(log.following[i])
+        if j >= 0:
+            future[i] = log.discount[i] * (sum(rows[j].rewards) + future[j])
+    return replace(log, rows=rows, future=future)
 
 
 def make_batch(log: Trajectories, chosen: I64, features: Features, steps: int, rules: Sequence[SlateRule] = ()) -> Batch:

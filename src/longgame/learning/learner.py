@@ -17,7 +17,7 @@ import numpy as np
 
 from longgame.artefacts import load, save
 from longgame.errors import ConfigError
-from longgame.learning.batches import Trajectories, make_batch, trajectories
+from longgame.learning.batches import Trajectories, as_learned, make_batch, trajectories
 from longgame.learning.gate import Gate, Verdict
 from longgame.learning.join import Join, Joined
 from longgame.learning.offpolicy import Replay, logged_marginals
@@ -137,7 +137,7 @@ class Learner:
             return
         if not len(rows):
             return
-        rng = derive(self.config.seed, "learner", str(self.rounds))
+        rng, log = derive(self.config.seed, "learner", str(self.rounds)), as_learned(log, rows, self.algorithm)
         # Little data is soon learned by heart: no more updates than two passes over what there is.
         for _ in range(min(self.config.updates, -(-2 * len(rows) // self.config.batch))):
             self._update(log, np.sort(rng.choice(rows, size=min(self.config.batch, len(rows)), replace=False)))

@@ -235,14 +235,14 @@ class PolicySection(Section):
     steps: Count = 50
     """History steps the policy sees."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    """Of all but linear-thompson."""
+    """Of all that learn with a network: not of linear-thompson, linucb, kernel-ucb, tabular-q and tabular-sarsa."""
     ratio_cap: Annotated[float, Field(gt=0)] = 10.0
     """Of reinforce and a2c: largest importance ratio of a slot; smaller is less variance and more bias."""
     trust: Annotated[float, Field(ge=0)] = 4.0
-    """Of reinforce and ppo: a pick this many times likelier than when it was logged is not made likelier still, so that what
-    is learned can be proven on that log; 0 sets no limit, for a log of nearly random decisions."""
+    """Of reinforce and ppo: a pick that is 1 + trust times as likely as when it was logged is not made likelier still, so that
+    what is learned can be proven on that log; 0 sets no limit, for a log of nearly random decisions."""
     entropy: Annotated[float, Field(ge=0)] = 1e-3
-    """Weight of the entropy bonus; keeps the policy from closing too early."""
+    """Of reinforce, a2c and ppo: weight of the entropy bonus; keeps the policy from closing too early."""
     seed: int = 0
     """Every draw is derived from it and the request's id."""
 

@@ -20,7 +20,7 @@ from longgame.arrays import Interactions
 from longgame.artefacts import Arrays, load, save
 from longgame.errors import ConfigError
 from longgame.language import Features
-from longgame.learning.batches import Trajectories, batches, trajectories
+from longgame.learning.batches import Trajectories, as_learned, batches, trajectories
 from longgame.learning.gate import Verdict
 from longgame.learning.join import Join
 from longgame.learning.learner import held_out
@@ -223,7 +223,7 @@ def learn(
     """
     s, last = ws.settings, dict[str, float]()
     path = ws.registry.folder / "training" / f"{_name_of_run(rows, features, s)}.safetensors"
-    done, updates = 0, 0
+    rows, done, updates = as_learned(rows, np.flatnonzero(rows.told), algorithm), 0, 0
     if path.exists():
         arrays, about = load(path)
         algorithm.load_state_dict(arrays)
