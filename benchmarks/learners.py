@@ -123,9 +123,7 @@ def learned(name: str, seed: int, steps: int) -> dict[str, Any]:
             curve.append(float(trial(trying, policy, CURVE_USERS, seed).mean()))
             spent += time.perf_counter() - paused
 
-    if getattr(
-        made, "counts", False
-    ):  # as ``wiring.worlds.study``: it counts what it has seen, and a replay shows all of it many times
+    if getattr(made, "counts", False):  # as ``wiring.worlds.study``: a replay would show it all of it many times
         train_once(place, made, steps, seed, Exploration(lived.temperature, lived.explore[1]), look)
     else:
         train(place, made, lived, seed, look)

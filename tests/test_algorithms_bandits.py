@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -258,7 +259,7 @@ def test_who_decides_differently_has_another_version():
         EnsembleThompson(EnsembleThompsonConfig(TOWERS)).policy,
     )
     draws = np.ones((3, size(D, F)), np.float32)
-    pairs = [
+    pairs: list[list[Any]] = [
         [LinUcb(LinUcbConfig(D, F, alpha=alpha)).policy for alpha in (1.0, 2.0)],
         [KernelUcb(KernelUcbConfig(D, F, alpha=alpha)).policy for alpha in (1.0, 2.0)],
         [KernelUcb(KernelUcbConfig(D, F, prior=prior)).policy for prior in (1.0, 2.0)],

@@ -67,13 +67,13 @@ def as_learned(log: Trajectories, rows: I64, algorithm: Algorithm) -> Trajectori
     limit = getattr(algorithm, "clips_rewards", None)
     if limit is None:
         return log
-    rows = [replace(row, rewards=[min(max(r, -limit), limit) for r in row.rewards]) for row in log.rows]
-    future = np.zeros(len(rows))
-    for i in range(len(rows) - 1, -1, -1):  # what follows stands behind
+    clipped = [replace(row, rewards=[min(max(r, -limit), limit) for r in row.rewards]) for row in log.rows]
+    future = np.zeros(len(clipped))
+    for i in range(len(clipped) - 1, -1, -1):  # what follows stands behind
         j = int(log.following[i])
         if j >= 0:
-            future[i] = log.discount[i] * (sum(rows[j].rewards) + future[j])
-    return replace(log, rows=rows, future=future)
+            future[i] = log.discount[i] * (sum(clipped[j].rewards) + future[j])
+    return replace(log, rows=clipped, future=future)
 
 
 def make_batch(log: Trajectories, chosen: I64, features: Features, steps: int, rules: Sequence[SlateRule] = ()) -> Batch:
