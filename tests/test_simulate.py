@@ -15,9 +15,12 @@ def run(*args):
     return CliRunner().invoke(app, ["simulate", *args])
 
 
-@pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_every_algorithm_lives_in_every_world(world, algorithm):
+PAIRS = sorted({(world, one) for world in WORLDS for one in ("dqn", "ppo")} | {("feed", one) for one in ALGORITHMS})
+"""All pairs would take minutes. The feed at times offers less than its slots, and people beside posts: the hardest."""
+
+
+@pytest.mark.parametrize(("world", "algorithm"), PAIRS)
+def test_algorithms_live_in_worlds(world, algorithm):
     done = run("--world", world, "--algorithm", algorithm, *SMALL, "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
