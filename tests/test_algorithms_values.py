@@ -10,6 +10,7 @@ import torch
 from longgame.algorithms.critic import Pace, network_config, network_of
 from longgame.algorithms.dqn import Dqn, DqnConfig, Offered, conservative, expected_slates, values, values_of
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
+from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
 from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
 from longgame.algorithms.slateq import SlateQ, SlateQConfig, _taken, _told
@@ -535,9 +536,16 @@ def test_a_policy_is_tried_on_others_than_it_learned_from():
 
 def test_a_learner_without_errors_has_no_priorities():
     env = Environment(InterestEvolution(InterestEvolutionConfig(8, 5, 200)), 2)
-    learns = LinearThompson(LinearThompsonConfig(env.width, env.context, draws=9))
-    with pytest.raises(ConfigError, match="LinearThompson does not tell its errors"):
+    learns = NeuralLinear(NeuralLinearConfig(TowersConfig(env.width, env.context, hidden=8), draws=9))
+    with pytest.raises(ConfigError, match="NeuralLinear does not tell its errors"):
         train(env, learns, Training(200, warm=10, batch=8, priority=0.5), 0)
+
+
+def test_who_counts_is_not_taught_from_a_replay():
+    env = Environment(InterestEvolution(InterestEvolutionConfig(8, 5, 200)), 2)
+    learns = LinearThompson(LinearThompsonConfig(env.width, env.context, draws=9))
+    with pytest.raises(ConfigError, match=r"LinearThompson counts every decision .* train_once"):
+        train(env, learns, Training(200, warm=10, batch=8), 0)
 
 
 def test_who_needs_a_logged_future_is_told_that_there_is_none():

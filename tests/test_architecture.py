@@ -106,7 +106,7 @@ HEAVY = {
     "uvicorn": ("serving/", "commands/"),
     "sqlalchemy": ("store/",),
     "typer": ("cli.py", "commands/"),
-    "gymnasium": ("simulation/gym.py",),
+    "gymnasium": ("simulation/gym.py", "simulation/sellers.py"),
     "pickle": (),
     "random": (),
 }

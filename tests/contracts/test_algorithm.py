@@ -126,6 +126,7 @@ ALGORITHMS: dict[str, Callable[[], Algorithm]] = {
     "reinforce with pairs": lambda: reinforce(NetworkConfig(D, F, hidden=8, steps=T, pairs=((0, 1), (-1, 2)))),
     "reinforce, free": lambda: reinforce(trust=0.0),
     "linear-thompson": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65)),
+    "linear-thompson without products": lambda: LinearThompson(LinearThompsonConfig(D, F, draws=65, products=False)),
     "linucb": lambda: LinUcb(LinUcbConfig(D, F)),
     "linucb, without products": lambda: LinUcb(LinUcbConfig(D, F, products=False)),
     "kernel-ucb": lambda: KernelUcb(KernelUcbConfig(D, F, rows=999)),

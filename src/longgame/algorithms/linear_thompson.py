@@ -45,6 +45,8 @@ class LinearThompsonConfig:
     crossed: bool = False
     """Whether every number of an item meets every number of the history's mean, and not the same one alone: what was looked at
     may then speak for an item that is unlike it. D^2 weights in place of D, so for items of few numbers."""
+    products: bool = True
+    """Whether an item's numbers count by each context feature, too; a snapshot costs the third power of the weights' number."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,7 +59,7 @@ class LinearThompsonConfig:
     @property
     def size(self) -> int:
         """P, number of weights."""
-        return size(self.width, self.context, self.crossed)
+        return size(self.width, self.context, self.crossed, self.products)
 
 
 class LinearThompsonPolicy:
@@ -76,7 +78,7 @@ class LinearThompsonPolicy:
         What is asked is (M, D) for all candidates, so that nothing of C x P is built.
         """
         d, m = self._config.width, len(self._draws)
-        taste, numbers = asked(state, self._config.crossed)
+        taste, numbers = asked(state, self._config.crossed, self._config.products)
         own, rest = self._draws[:, 1 : 1 + d], self._draws[:, 1 + d :]
         alike = np.zeros((m, d), np.float32)
         if not self._config.crossed:
@@ -111,11 +113,11 @@ class LinearThompson:
 
     def predict(self, state: State, items: F32) -> F32:
         """(B, C) the posterior mean of the reward of each item: the reward model of doubly robust estimates."""
-        out: F32 = features(state, items, self.config.crossed) @ self._posterior.mean.astype(np.float32)
+        out: F32 = features(state, items, self.config.crossed, self.config.products) @ self._posterior.mean.astype(np.float32)
         return out
 
     def update(self, batch: Batch) -> Mapping[str, float]:
-        return fit(self._posterior, batch, self.config.crossed)
+        return fit(self._posterior, batch, self.config.crossed, self.config.products)
 
     def state_dict(self) -> Arrays:
         return self._posterior.state_dict()

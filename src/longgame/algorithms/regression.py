@@ -54,12 +54,16 @@ def size(width: int, context: int, crossed: bool = False, products: bool = True)
     return 1 + width * (1 + (width if crossed else 1) + context * products)
 
 
-def asked(state: State, crossed: bool = False) -> tuple[F32, F32]:
-    """(B, D) the mean of the history; (B, G) what meets each number of an item: the context, *crossed* behind that mean."""
+def asked(state: State, crossed: bool = False, products: bool = True) -> tuple[F32, F32]:
+    """(B, D) the mean of the history; (B, G) what meets each number of an item: the context, *crossed* behind that mean.
+
+    Without ``products`` the context is left out.
+    """
     present = state.present
     weight = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
     taste: F32 = np.einsum("bt,btd->bd", weight.astype(np.float32), state.history)
-    return taste, np.concatenate([taste, state.context], axis=1) if crossed else state.context
+    numbers = state.context if products else state.context[:, :0]
+    return taste, np.concatenate([taste, numbers], axis=1) if crossed else numbers
 
 
 def features(state: State, items: F32, crossed: bool = False, products: bool = True) -> F32:
@@ -67,8 +71,7 @@ def features(state: State, items: F32, crossed: bool = False, products: bool = T
 
     *Crossed*, the item times each number of that mean. Without ``products`` the context is left out.
     """
-    taste, numbers = asked(state, crossed)
-    numbers = numbers if products else numbers[:, : numbers.shape[1] - state.context.shape[1]]
+    taste, numbers = asked(state, crossed, products)
     met = (numbers[:, None, :, None] * items[:, :, None, :]).reshape(*items.shape[:2], numbers.shape[1] * items.shape[2])
     alike = [] if crossed else [items * taste[:, None, :]]
     return np.concatenate([np.ones((*items.shape[:2], 1), np.float32), items, *alike, met], axis=2)

@@ -75,7 +75,7 @@ LIVING: Mapping[str, Live] = {
         TabularConfig(net.width, net.context, 128, 64, sarsa=explore)
     ),
     "linear-thompson": lambda net, pace, scale, explore, seed: LinearThompson(
-        LinearThompsonConfig(net.width, net.context, seed=seed)
+        LinearThompsonConfig(net.width, net.context, products=size(net.width, net.context) <= _MOST, seed=seed)
     ),
     "linucb": lambda net, pace, scale, explore, seed: LinUcb(
         LinUcbConfig(net.width, net.context, products=size(net.width, net.context) <= _MOST)
