@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from longgame.algorithms.a2c import A2c, A2cConfig, actor_loss
-from longgame.algorithms.actor import StateCritic, entropy, log_probs, mean_of_filled, standardised
+from longgame.algorithms.actor import entropy, log_probs, mean_of_filled, standardised
+from longgame.algorithms.actor_critic import StateCritic
 from longgame.algorithms.critic import Pace
 from longgame.algorithms.grpo import GrpoConfig
 from longgame.algorithms.ppo import Ppo, PpoConfig, clipped_loss

@@ -28,45 +28,27 @@ Deviations, each because it moves the score:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from longgame.algorithms.actor import StateCritic, entropy, log_probs, mean_of_filled, refuse_dropout
-from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace
-from longgame.algorithms.reinforce import NetworkPolicy
-from longgame.arrays import Batch
+from longgame.algorithms.actor import mean_of_filled
+from longgame.algorithms.actor_critic import ActorCritic, ActorCriticConfig
 from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
-from longgame.networks import tensor, tensor_items, to_arrays
-from longgame.slate import Exploration
 
 
 @dataclass(frozen=True)
-class A2cConfig:
+class A2cConfig(ActorCriticConfig):
     """How the actor and its critic learn."""
 
-    network: AnyNetworkConfig
-    """Of the actor; the critic has one of the same size. Without dropout."""
-    pace: Pace = field(default_factory=Pace)
-    """Of the actor; ``follow`` moves nothing: what is handed out is the newest."""
-    critic: Pace = field(default_factory=lambda: Pace(follow=0.05))
     cap: float = 1.0
     """Largest importance ratio of a slot, above 0. What was drawn by the newest policy has ratios of 1."""
-    entropy: float = 1e-2
-    """Weight of the entropy bonus over the candidates, 0 or more."""
-    scale: float = 1.0
-    """A unit of the critic's values in units of the reward, above 0: about as large as a return."""
-    explore: Exploration = field(default_factory=Exploration)
-    """What the policy lives and is served with; what moves is the chance under it."""
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        refuse_dropout("A2cConfig", self.network)
-        if not self.cap > 0 or not self.scale > 0 or self.entropy < 0:
-            raise ConfigError(f"A2cConfig: cap and scale must be above 0 and entropy not below 0, got {self}")
+        super().__post_init__()
+        if not self.cap > 0:
+            raise ConfigError(f"A2cConfig: cap must be above 0, got {self}")
 
 
 def actor_loss(logp: Tensor, logged: Tensor, advantage: Tensor, filled: Tensor, cap: float) -> Tensor:
@@ -78,44 +60,15 @@ def actor_loss(logp: Tensor, logged: Tensor, advantage: Tensor, filled: Tensor, 
     return -mean_of_filled(ratio * advantage[:, None] * logp, filled)
 
 
-class A2c:
-    """The learner. ``start`` are the arrays of a supervised checkpoint of the same network: both begin there."""
+class A2c(ActorCritic):
+    """The learner."""
+
+    name = "a2c"
 
     def __init__(self, config: A2cConfig, start: Arrays | None = None) -> None:
+        super().__init__(config, start)
         self.config = config
-        self._actor = Learned(config.network, config.pace, config.seed, start)
-        self._critic = StateCritic(config.network, config.critic, config.scale, config.seed + 1, start)
 
-    @property
-    def lives_by(self) -> Exploration:
-        """It learns from what its newest policy did, drawn so."""
-        return self.config.explore
-
-    @property
-    def policy(self) -> NetworkPolicy:
-        return NetworkPolicy(self.config.network, to_arrays(self._actor.network), "a2c")
-
-    def update(self, batch: Batch) -> Mapping[str, float]:
-        config, network = self.config, self._actor.network
-        advantage, value_loss = self._critic.learn(batch)
-        filled, logged = torch.from_numpy(batch.action >= 0), torch.from_numpy(np.log(batch.propensity))
-        with self._actor.learning():
-            scores = network.score(network.user(batch.state), tensor_items(batch.items))
-        logp = log_probs(scores, batch.allowed, batch.action, config.explore)
-        loss = actor_loss(logp, logged, torch.from_numpy(advantage), filled, config.cap)
-        spread = entropy(scores, tensor(batch.mask))
-        self._actor.step(loss - config.entropy * spread, limit=1.0)
-        reward = np.where(batch.action >= 0, batch.reward, 0.0).sum(axis=1)
-        return {
-            "reward": float(reward.mean()),
-            "value_loss": value_loss,
-            "ratio": float(mean_of_filled((logp.detach() - logged).exp(), filled)),
-            "entropy": float(spread.detach()),
-        }
-
-    def state_dict(self) -> Arrays:
-        return {**self._actor.state_dict("actor."), **self._critic.state_dict()}
-
-    def load_state_dict(self, state: Arrays) -> None:
-        self._actor.load_state_dict(state, "actor.")
-        self._critic.load_state_dict(state)
+    def _loss(self, logp: Tensor, logged: Tensor, advantage: Tensor, filled: Tensor) -> tuple[Tensor, Mapping[str, float]]:
+        ratio = float(mean_of_filled((logp.detach() - logged).exp(), filled))
+        return actor_loss(logp, logged, advantage, filled, self.config.cap), {"ratio": ratio}

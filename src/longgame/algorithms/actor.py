@@ -1,8 +1,7 @@
-"""What learners share that move a policy by its gradient: the chance of picks as a tensor, and how well a slate did.
+"""What learners share that move a policy by its gradient: the chance of picks as a tensor.
 
 The chance is ``slate``'s formula and its own derivative, exploration and the slots before included: what is differentiated is
-what is drawn and logged. How well a slate did is told by a critic of states: its reward, those of the decisions after it that
-the batch tells of (``Batch.between``), and what the state after them is worth, less what the state was worth to begin with.
+what is drawn and logged.
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from longgame.algorithms.critic import AnyNetworkConfig, Learned, Pace, slate_return
-from longgame.arrays import Batch
-from longgame.artefacts import Arrays
+from longgame.algorithms.critic import AnyNetworkConfig
 from longgame.errors import ConfigError
 from longgame.slate import Exploration, slot_log_prob_gradient, slot_log_probs
 from longgame.types import F64, I64, Bool
@@ -81,30 +78,3 @@ def standardised(values: F64) -> F64:
     apart: F64 = values - values.mean() if len(values) else values
     spread = float(apart.std()) if len(values) else 0.0
     return apart / spread if spread > 1e-8 * max(1.0, float(np.abs(values).max(initial=0.0))) else np.zeros(len(values))
-
-
-class StateCritic:
-    """What states are worth under whoever decided, in units of ``scale``."""
-
-    def __init__(self, config: AnyNetworkConfig, pace: Pace, scale: float, seed: int, start: Arrays | None) -> None:
-        self._learned, self._scale = Learned(config, pace, seed, start), scale
-
-    def learn(self, batch: Batch) -> tuple[F64, float]:
-        """One step. (B,) how much better each slate did than was foretold before it, standardised; and the loss.
-
-        The n-step advantage: reward + between + discount V(next) - V(state), V(next) by the copy that follows slowly.
-        """
-        network, slow, scale = self._learned.network, self._learned.target, self._scale
-        with torch.no_grad():
-            after = slow.value(slow.user(batch.next_state)).double().numpy()
-        did = slate_return(batch, after * scale) / scale
-        with self._learned.learning():
-            told = network.value(network.user(batch.state))
-        loss = self._learned.step(functional.smooth_l1_loss(told, torch.from_numpy(did.astype(np.float32))))
-        return standardised(did - told.detach().double().numpy()), loss
-
-    def state_dict(self) -> Arrays:
-        return self._learned.state_dict("critic.")
-
-    def load_state_dict(self, state: Arrays) -> None:
-        self._learned.load_state_dict(state, "critic.")

@@ -30,13 +30,13 @@ _HELD = 0.05
 def _a2c_log(s: Settings, network: NetworkConfig, start: Arrays, explore: Exploration) -> Algorithm:
     p = s.policy
     rate, critic = Pace(p.learning_rate), Pace(p.learning_rate, follow=_FOLLOW)
-    return A2c(A2cConfig(network, rate, critic, p.ratio_cap, p.entropy, explore=explore, seed=p.seed), start)
+    return A2c(A2cConfig(network, rate, critic, p.entropy, explore=explore, seed=p.seed, cap=p.ratio_cap), start)
 
 
 def _ppo_log(s: Settings, network: NetworkConfig, start: Arrays, explore: Exploration) -> Algorithm:
     p = s.policy
     rate, critic, clip = Pace(p.learning_rate), Pace(p.learning_rate, follow=_FOLLOW), p.trust or float("inf")
-    return Ppo(PpoConfig(network, rate, critic, clip, p.entropy, explore=explore, seed=p.seed), start)
+    return Ppo(PpoConfig(network, rate, critic, p.entropy, explore=explore, seed=p.seed, clip=clip), start)
 
 
 def _grpo_log(s: Settings, network: NetworkConfig, start: Arrays, explore: Exploration) -> Algorithm:
