@@ -9,6 +9,8 @@ import torch
 from longgame.algorithms.committee import Committee, CommitteeConfig
 from longgame.algorithms.critic import Pace
 from longgame.algorithms.dqn import Dqn, DqnConfig
+from longgame.algorithms.linucb import LinUcb, LinUcbConfig
+from longgame.algorithms.ppo import Ppo, PpoConfig
 from longgame.algorithms.robust import Clipped, cautious, clipped, pushed, some_rows
 from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import Batch, State
@@ -161,3 +163,11 @@ def test_a_pushed_learner_s_values_depend_less_on_small_moves():
 def test_what_cannot_be_is_refused(make, match):
     with pytest.raises(ConfigError, match=match):
         make()
+
+
+def test_who_learns_from_clipped_rewards_still_says_what_it_is():
+    """An algorithm that counts is told of each row once, and one that is on-policy lives so, whatever their rewards are."""
+    assert Clipped(LinUcb(LinUcbConfig(D, F)), 1.0).counts
+    made = Ppo(PpoConfig(TOWERS))
+    assert Clipped(made, 1.0).lives_by == made.lives_by
+    assert not hasattr(Clipped(made, 1.0), "counts")

@@ -20,7 +20,7 @@ from longgame.arrays import Batch
 from longgame.artefacts import Arrays
 from longgame.errors import ConfigError
 from longgame.protocols import Algorithm, Policy
-from longgame.types import F32, F64
+from longgame.types import F32
 
 
 def clipped(batch: Batch, limit: float) -> Batch:
@@ -57,23 +57,15 @@ class Clipped:
         return self.algorithm.policy
 
     @property
-    def needs_future(self) -> bool:
-        return bool(getattr(self.algorithm, "needs_future", False))
-
-    @property
     def clips_rewards(self) -> float:
         """What no reward is to be above or below minus that, in futures too: for who adds them up."""
         return self.limit
 
-    def log_has(self, slots: int) -> None:
-        """As ``neural_linear.NeuralLinear.log_has``, where the algorithm asks for it."""
-        if hasattr(self.algorithm, "log_has"):
-            self.algorithm.log_has(slots)
-
-    @property
-    def errors(self) -> F64 | None:
-        """Those of the algorithm, None where it does not tell them."""
-        return getattr(self.algorithm, "errors", None)
+    def __getattr__(self, name: str) -> Any:
+        """What some algorithms say of themselves and others do not (``counts``, ``lives_by``, ``errors``, ``log_has`` ...)."""
+        if name == "algorithm":  # a copy under way has none yet
+            raise AttributeError(name)
+        return getattr(self.algorithm, name)
 
     def update(self, batch: Batch) -> Mapping[str, float]:
         return self.algorithm.update(clipped(batch, self.limit))
