@@ -8,12 +8,14 @@ import pytest
 from longgame.errors import ConfigError
 from longgame.rng import derive
 from longgame.simulation.feed import Feed, FeedConfig
+from longgame.simulation.from_logs import FromLogs, FromLogsConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
 from longgame.simulation.market import Market, MarketConfig
 from longgame.simulation.sessions import Sessions, SessionsConfig
 from longgame.simulation.shop import CATEGORIES, HYPE, QUALITY, Shop, ShopConfig
 from longgame.simulation.video import Video, VideoConfig
+from tests.logged_kit import lived
 
 USERS, ITEMS, SLOTS = 40, 13, 3
 WORLDS: dict[str, Any] = {
@@ -27,6 +29,8 @@ WORLDS: dict[str, Any] = {
         SessionsConfig(users, ITEMS, flips=4, organic=(0.25, 0.002), bandit=(0.05, 0.004))
     ),
     "market": lambda users=USERS: Market(MarketConfig(users, sellers=4)),
+    "from logs": lambda users=USERS: FromLogs(lived(items=ITEMS), FromLogsConfig(users, 5, penalty=1.0)),
+    "from logs without times": lambda users=USERS: FromLogs(lived(False, ITEMS), FromLogsConfig(users, 5)),
 }
 
 
@@ -40,6 +44,10 @@ def world(request):
 def items_of(world):
     """A market has every thing in four modes: more than the 13 that are shown here."""
     return 16 if isinstance(world, Market) else ITEMS
+
+
+def again(world):
+    return FromLogs(world.lived, world.config) if isinstance(world, FromLogs) else type(world)(world.config)
 
 
 def slates(seed=0, users=USERS, short=True):
@@ -106,7 +114,7 @@ def test_a_seed_is_a_population(world):
 def test_the_catalogue_is_the_same_for_every_population(world):
     before = list(world.catalogue())
     life(world, 5)
-    assert list(world.catalogue()) == before == list(type(world)(world.config).catalogue())
+    assert list(world.catalogue()) == before == list(again(world).catalogue())
 
 
 def test_what_the_absent_are_shown_changes_nothing(world):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,11 +89,28 @@ def _show_json(table: Table, served: dict[str, Any], seconds: float) -> None:
     say_json({**said, "seconds": round(seconds, 1)})
 
 
+WorldName = Annotated[
+    str, typer.Option(help="shop, video, feed, market, sessions, interest-evolution, long-term-satisfaction, or log.")
+]
+LogData = Annotated[
+    Path | None,
+    typer.Option(help="With --world log: ratings that the world is learned from. Without --algorithm: how like them it is."),
+]
+LikedFrom = Annotated[
+    float | None,
+    typer.Option(help="With --world log: the rating that counts as liked; what parts them evenly if left out."),
+]
+DoubtPrice = Annotated[
+    float, typer.Option(min=0, help="With --world log: likes that a deviation of 1 between its raters costs.")
+]
+
+
 def simulate(
     ctx: typer.Context,
-    world: Annotated[
-        str, typer.Option(help="shop, video, feed, market, sessions, interest-evolution or long-term-satisfaction.")
-    ] = "shop",
+    world: WorldName = "shop",
+    data: LogData = None,
+    liked: LikedFrom = None,
+    penalty: DoubtPrice = 0.0,
     algorithm: Annotated[
         str | None, typer.Option(help="slateq, dqn, linucb, ...: learns in the world, and is tried there beside chance.")
     ] = None,
@@ -123,10 +140,13 @@ def simulate(
     from longgame.wiring.demo import simulate as run
     from longgame.wiring.workspace import workspace
 
+    _data_goes_with_log(world, data, liked, penalty)
+    if data is not None and algorithm is None:
+        return _hold_against(data, liked, json)
     if algorithm is not None or world != "shop":
         _must_be_learnable(world, algorithm, log or looks > 0)
         assert algorithm is not None
-        _learn_in(world, algorithm, users, items, k, days, steps, seeds, seed, json)
+        _learn_in(_Life(world, items, data, liked, penalty), algorithm, users, k, days, steps, seeds, seed, json)
         return
     if draw and not looks:
         raise ConfigError("simulate --draw: items have pictures where --looks is above 0, got 0; say --looks 1")
@@ -150,24 +170,71 @@ def simulate(
 def _must_be_learnable(world: str, algorithm: str | None, simple: bool) -> None:
     """Raises ConfigError where there is no such world, nothing that learns, or an option of the ``simple`` policy's."""
     from longgame.errors import ConfigError
-    from longgame.wiring.worlds import WORLDS
+    from longgame.wiring.worlds import LOG, WORLDS
 
-    if world not in WORLDS:
-        raise ConfigError(f"simulate: --world must be one of {', '.join(WORLDS)}, got {world!r}")
+    if world not in (*WORLDS, LOG):
+        raise ConfigError(f"simulate: --world must be one of {', '.join((*WORLDS, LOG))}, got {world!r}")
     if algorithm is None or simple:
         why = "--log and --looks go with the simple policy of the shop" if simple else f"--world {world} needs --algorithm"
         raise ConfigError(f"simulate: {why}; say --algorithm slateq, dqn or ppo, without --log and --looks")
 
 
+@dataclass(frozen=True)
+class _Life:
+    """A world as it is asked for."""
+
+    world: str
+    items: int
+    data: Path | None
+    liked: float | None
+    penalty: float
+
+
+def _data_goes_with_log(world: str, data: Path | None, liked: float | None, penalty: float) -> None:
+    """Raises ConfigError where one is there without the other."""
+    from longgame.errors import ConfigError
+
+    if (world == "log") != (data is not None):
+        raise ConfigError(f"simulate: --world log and --data go together, got --world {world} and --data {data}")
+    if world != "log" and (liked is not None or penalty):
+        raise ConfigError(f"simulate: --liked and --penalty go with --world log, got --world {world}")
+
+
+def _hold_against(data: Path, liked: float | None, json: bool) -> None:
+    """How like a log a world is that was learned from it."""
+    from longgame.simulation.held_out import check
+    from longgame.simulation.logged import told
+    from longgame.wiring.workspace import one_thread
+
+    one_thread()
+    ratings = told(data, liked)
+    found = check(ratings)
+    if json:
+        say_json(asdict(found))
+        return
+    say(f"{found.name}: {len(ratings.log):,} ratings of {len(ratings.log.users):,} users; liked is {ratings.liked:g} or more")
+    head = ("held out", "cases", "share", "AUC", "plain", "log loss", "plain", "off by")
+    rows = []
+    for row in found.rows:
+        figures = (row.auc, row.plain_auc, row.loss, row.plain_loss, row.off)
+        rows.append((row.what, f"{row.cases:,}", f"{row.share:.3f}", *(f"{x:.3f}" for x in figures)))
+    say_table(head, rows)
+    least, most = found.doubt.error
+    say(f"squared error where it doubts least {least:.2f}, where it doubts most {most:.2f} (in variances of the ratings)")
+    picks = ", ".join(f"{share:.3f} at a penalty of {penalty:g}" for penalty, share in found.doubt.picked.items())
+    say(f"liked among each user's best held-out picks: {picks}; {found.doubt.any:.3f} among any")
+
+
 def _learn_in(
-    world: str, algorithm: str, users: int, items: int, k: int, days: int | None, steps: int, seeds: int, seed: int, json: bool
+    life: _Life, algorithm: str, users: int, k: int, days: int | None, steps: int, seeds: int, seed: int, json: bool
 ) -> None:
     from longgame.wiring.workspace import one_thread
-    from longgame.wiring.worlds import study
+    from longgame.wiring.worlds import from_log, named, study
 
     one_thread()
     tell = (lambda line: None) if json else say
-    done = study(world, algorithm, users, items, k, days, steps, seeds, tell, seed)
+    made = from_log(life.data, life.items, life.penalty, life.liked) if life.data else named(life.world, life.items)
+    done = study(life.world, made, algorithm, users, k, days, steps, seeds, tell, seed)
     if json:
         say_json(done.to_json())
         return

@@ -10,20 +10,22 @@ PRICE = 1e-3
 """Of squared weights, per example: keeps them finite where scores part the examples."""
 
 
-def logistic(scores: F64, so: Bool, steps: int = 50) -> F64:
+def logistic(scores: F64, so: Bool, steps: int = 50, share: F64 | None = None) -> F64:
     """(d+1,) weights of (n, d) scores, the last for all of them alike, by Newton's method on the log-likelihood.
 
-    Where every example is so, or none, the weights stay finite: the price counts as part of one example.
+    ``share``: (n,) how much each example counts beside the others; all alike if left out. Where every example is so, or
+    none, the weights stay finite: the price counts as part of one example.
     """
     table = np.column_stack([scores, np.ones(len(scores))]).astype(np.float64)
     wanted = so.astype(np.float64)
+    counts = np.ones(len(table)) if share is None else share / share.mean()
     weight = np.zeros(table.shape[1])
     price = np.full(table.shape[1], PRICE * len(table))
     price[-1] = 0.5  # the level is not drawn to one half, but stays finite
     for _ in range(steps):
         chance = probability(scores, weight)
-        bend = np.maximum(chance * (1 - chance), 1e-9)
-        step = np.linalg.solve(table.T @ (bend[:, None] * table) + np.diag(price), table.T @ (wanted - chance) - price * weight)
+        bend, left = counts * np.maximum(chance * (1 - chance), 1e-9), counts * (wanted - chance)
+        step = np.linalg.solve(table.T @ (bend[:, None] * table) + np.diag(price), table.T @ left - price * weight)
         size = float(np.abs(step).max())
         weight += step if size <= 4 else step * 4 / size  # from afar Newton's step may overshoot
         if size < 1e-8:

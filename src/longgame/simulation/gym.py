@@ -24,6 +24,8 @@ Many users are one environment, not many: a step is one step of arrays. Who ends
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -33,7 +35,9 @@ from longgame.protocols import World
 from longgame.shapes import check
 from longgame.simulation.environment import Environment, Observation
 from longgame.simulation.feed import Feed, FeedConfig
+from longgame.simulation.from_logs import FromLogs, FromLogsConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
+from longgame.simulation.logged import Lived, learned, told
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
 from longgame.simulation.market import Market, MarketConfig
 from longgame.simulation.sessions import Sessions, SessionsConfig
@@ -60,8 +64,20 @@ WORLDS: Mapping[str, tuple[Made, int | None]] = {
     "Feed": (lambda **given: Feed(FeedConfig(**given)), 365),
     "Market": (lambda **given: Market(MarketConfig(**given)), 365),
     "Sessions": (lambda **given: Sessions(SessionsConfig(**given)), None),
+    "FromLogs": (lambda **given: _from_logs(**given), None),
 }
 """Name -> what makes the world of its settings, and its time limit in steps: None where everybody leaves in the end."""
+
+
+@lru_cache(maxsize=4)
+def _learned(data: Path, liked: float | None) -> Lived:
+    """Learned once: Gymnasium makes a world each time that it is asked for one."""
+    return learned(told(data, liked))
+
+
+def _from_logs(data: str | Path, liked: float | None = None, **given: Any) -> FromLogs:
+    """``data``: ratings, as ``longgame import`` reads them; ``liked``: ``simulation.logged.told``."""
+    return FromLogs(_learned(Path(data), liked), FromLogsConfig(**given))
 
 
 class User(gymnasium.Env[Seen, Any]):

@@ -152,6 +152,12 @@ CLAIMS = (
         "interval above myopic in each",
     ),
     Claim(
+        "from_logs",
+        "worlds learned from logs: how like what was held out, and what a price on doubt does "
+        "([worlds.md](worlds.md#from-logs))",
+        "AUC above the item's own share of likes",
+    ),
+    Claim(
         "bandits",
         "a contextual bandit on texts, learned as they come: progressive doubly robust loss, Vowpal Wabbit's on the same "
         "examples with `--peer`",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from longgame.evaluation.returns import Arm, Study
 from longgame.protocols import Algorithm, Policy, World
 from longgame.simulation import Environment, Training, train, train_once, trial
 from longgame.simulation.feed import Feed, FeedConfig
+from longgame.simulation.from_logs import FromLogs, FromLogsConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
+from longgame.simulation.logged import learned, told
 from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, LongTermSatisfactionConfig
 from longgame.simulation.market import Market, MarketConfig
 from longgame.simulation.sessions import Sessions, SessionsConfig
@@ -37,6 +40,8 @@ WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "sessions": lambda users, items: Sessions(SessionsConfig(users, items, flips=items // 2)),
 }
 """Name -> a world of so many users, in which so many items are offered."""
+LOG = "log"
+"""The name of a world that is learned from a log (``from_log``)."""
 ALGORITHMS = ("slateq", "dqn", "sarsa", *IN_WORLDS, *LIVING)
 """Those that learn from what they live through."""
 _TRIED, _LIVED = 500, 64
@@ -47,11 +52,22 @@ _SESSION, _MONTH = 2_000, 30
 """Days of a trial, at most: in those, and in worlds that go on."""
 
 
-def named(kind: str, users: int, items: int) -> World:
+Made = Callable[[int], World]
+"""Users -> a world of so many."""
+
+
+def named(kind: str, items: int) -> Made:
     """The world of that name. Raises ConfigError for another."""
     if kind not in WORLDS:
-        raise ConfigError(f"simulate: --world must be one of {', '.join(WORLDS)}, got {kind!r}")
-    return WORLDS[kind](users, items)
+        raise ConfigError(f"simulate: --world must be one of {', '.join((*WORLDS, LOG))}, got {kind!r}")
+    return lambda users: WORLDS[kind](users, items)
+
+
+def from_log(data: Path, items: int, penalty: float, liked: float | None) -> Made:
+    """The world learned from a log, in which so many items are offered. Raises DataError where it tells too little."""
+    lived = learned(told(data, liked))
+    offered = min(items, len(lived.told.items))
+    return lambda users: FromLogs(lived, FromLogsConfig(users, offered, penalty))
 
 
 def algorithm_for(kind: str, world: Environment, scale: float, steps: int, seed: int) -> tuple[Algorithm, Training]:
@@ -73,9 +89,9 @@ def algorithm_for(kind: str, world: Environment, scale: float, steps: int, seed:
 
 def study(
     kind: str,
+    made_for: Made,
     algorithm: str,
     users: int,
-    items: int,
     slots: int,
     days: int | None,
     steps: int,
@@ -83,7 +99,8 @@ def study(
     say: Callable[[str], None] = lambda line: None,
     first: int = 0,
 ) -> Study:
-    """``algorithm`` learns from ``steps`` decisions and is tried on ``users`` others for ``days`` days, beside chance.
+    """``algorithm`` learns from ``steps`` decisions in the world that ``made_for`` makes, and is tried on ``users``
+    others for ``days`` days, beside chance.
 
     A seed is a population to live with, one to be tried on, and the network's first weights. Without ``days`` users are
     followed until they leave where a session has an end, and for 30 days elsewhere. Raises ConfigError for unknown names.
@@ -92,11 +109,11 @@ def study(
         raise ConfigError(f"simulate: --algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
     days = days or (_SESSION if kind in _SESSIONS else _MONTH)
     any_slate = Exploration(1.0, 1.0)
-    chance, learned, seconds = [], [], []
+    chance, found, seconds = [], [], []
     for seed in range(first, first + seeds):
-        trying = Environment(named(kind, min(users, _TRIED), items), slots)
+        trying = Environment(made_for(min(users, _TRIED)), slots)
         chance.append(float(trial(trying, RankPolicy(0.0), users, seed, any_slate, days).mean()))
-        world = Environment(named(kind, _LIVED, items), slots)
+        world = Environment(made_for(_LIVED), slots)
         made, training = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps, seed)
         begun = time.perf_counter()
         if getattr(made, "counts", False):  # it counts what it has seen, and a replay shows all of it many times
@@ -104,11 +121,11 @@ def study(
         else:
             train(world, made, training, seed, _telling(say, seed, steps))
         seconds.append(time.perf_counter() - begun)
-        learned.append(float(trial(trying, made.policy, users, seed, days=days).mean()))
-        say(f"seed {seed}: {learned[-1]:,.1f} a user, {chance[-1]:,.1f} by chance, learned in {seconds[-1]:.0f} s")
+        found.append(float(trial(trying, made.policy, users, seed, days=days).mean()))
+        say(f"seed {seed}: {found[-1]:,.1f} a user, {chance[-1]:,.1f} by chance, learned in {seconds[-1]:.0f} s")
     arms = [
         Arm("random", np.array(chance), "any slate"),
-        Arm(algorithm, np.array(learned), "learned", seconds=np.array(seconds)),
+        Arm(algorithm, np.array(found), "learned", seconds=np.array(seconds)),
     ]
     return Study(kind, arms)
 
