@@ -142,11 +142,12 @@ def simulate(
 
     _data_goes_with_log(world, data, liked, penalty)
     if data is not None and algorithm is None:
-        return _hold_against(data, liked, json)
-    if algorithm is not None or world != "shop":
+        _hold_against(data, liked, json)
+    elif algorithm is not None or world != "shop":
         _must_be_learnable(world, algorithm, log or looks > 0)
         assert algorithm is not None
         _learn_in(_Life(world, items, data, liked, penalty), algorithm, users, k, days, steps, seeds, seed, json)
+    if algorithm is not None or data is not None:
         return
     if draw and not looks:
         raise ConfigError("simulate --draw: items have pictures where --looks is above 0, got 0; say --looks 1")
