@@ -143,11 +143,11 @@ def simulate(
     _data_goes_with_log(world, data, liked, penalty)
     if data is not None and algorithm is None:
         _hold_against(data, liked, json)
-    elif algorithm is not None or world != "shop":
+        return
+    if algorithm is not None or world != "shop":
         _must_be_learnable(world, algorithm, log or looks > 0)
         assert algorithm is not None
         _learn_in(_Life(world, items, data, liked, penalty), algorithm, users, k, days, steps, seeds, seed, json)
-    if algorithm is not None or data is not None:
         return
     if draw and not looks:
         raise ConfigError("simulate --draw: items have pictures where --looks is above 0, got 0; say --looks 1")
@@ -157,9 +157,13 @@ def simulate(
         told = run(ws, users, items, days or 30, k, seed, log, looks, draw)
     if json:
         say_json(told)
-        return
+    else:
+        _show_life(told, users, days or 30, log, draw)
+
+
+def _show_life(told: dict[str, Any], users: int, days: int, log: bool, draw: bool) -> None:
     say(
-        f"{told['decisions']:,} decisions of {users:,} customers over {days or 30} days: "
+        f"{told['decisions']:,} decisions of {users:,} customers over {days} days: "
         f"{told['purchases']:.2f} purchases and {told['visits']:.2f} visits a customer"
     )
     if log:
