@@ -14,8 +14,9 @@ Each option learns from that same log, which nobody adds to, by the same number 
 for ``DAYS`` days on new customers, none of them forged: the return of a customer, and the *exposure*, which is the share of
 all slots that show a promoted item. Beside them chance, and the same learner with a discount of 0 (*myopic*) on the true
 log. A seed is a population to live with, one to be tried on, promoted items and first weights. Intervals are Student's over
-seeds, of differences to *plain* paired at the same share. How strong the options are was chosen on seeds 0 and 1, never on
-those reported. ``--json FILE`` is written after each run and gone on from: what is in it is not done again.
+seeds, of differences to *plain* paired at the same share. How strong the options are was chosen on seed 0, of two strengths
+or three, and the budget on seeds 0 and 1, never on those reported. ``--json FILE`` is written after each run and gone on from:
+what is in it is not done again.
 """
 
 # ruff: noqa: E402
@@ -62,8 +63,8 @@ OPTIONS: Mapping[str, tuple[str, Callable[[DqnConfig], Algorithm]]] = {
     "plain": ("dqn as it is", Dqn),
     "L2": ("weight decay 5", lambda c: Dqn(replace(c, pace=replace(c.pace, decay=5.0)))),
     "dropout": ("a tenth of activations", lambda c: Dqn(replace(c, network=replace(c.network, dropout=0.1)))),
-    "critics": ("three, caution 1", lambda c: Committee(CommitteeConfig(c, 3, 1.0))),
-    "pushed": ("user vectors, by .1", lambda c: Dqn(replace(c, push=0.1))),
+    "critics": ("three, caution 4", lambda c: Committee(CommitteeConfig(c, 3, 4.0))),
+    "pushed": ("user vectors, by half", lambda c: Dqn(replace(c, push=0.5))),
     "clipped": ("no slot above one purchase", lambda c: Clipped(Dqn(c), 1.0)),
     "conservative": ("CQL's term, weight .02", lambda c: Dqn(replace(c, conservative=0.02))),
 }
@@ -189,23 +190,18 @@ def markdown(runs: Mapping[str, Any], names: list[str]) -> str:
     lines = ["| forged | option | return | less plain's | exposure, % | less plain's |", "|---:|---|---|---|---|---|"]
     rows = [*((0.0, name) for name in BESIDE), *((share, name) for share in SHARES for name in names)]
     for share, name in rows:
-        returns, exposure = (over_seeds(column(runs, name, share, what)) for what in ("return", "exposure"))
-        gap = {} if name in BESIDE or name == "plain" else gaps(runs, name, share)
-        cells = [f"{share:.0%}", name, _cell(returns), _gap(gap.get("return"), 1.0)]
-        lines.append(f"| {' | '.join([*cells, _cell(exposure, 100.0), _gap(gap.get('exposure'), 100.0)])} |")
+        cells = [f"{share:.0%}", name]
+        for what, unit in (("return", 1.0), ("exposure", 100.0)):
+            compared = name not in BESIDE and name != "plain"
+            gap = _cell(gaps(runs, name, share)[what], unit, "+") if compared else ""
+            cells += [_cell(over_seeds(column(runs, name, share, what)), unit), gap]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(e: Estimate, unit: float = 1.0) -> str:
-    digits = 2 if unit == 1.0 else 1
-    return f"{e.value * unit:.{digits}f} [{e.low * unit:.{digits}f}, {e.high * unit:.{digits}f}]"
-
-
-def _gap(e: Estimate | None, unit: float) -> str:
-    if e is None:
-        return ""
-    digits = 2 if unit == 1.0 else 1
-    return f"{e.value * unit:+.{digits}f} [{e.low * unit:+.{digits}f}, {e.high * unit:+.{digits}f}]"
+def _cell(e: Estimate, unit: float, sign: str = "") -> str:
+    form = f"{sign}.{2 if unit == 1.0 else 1}f"
+    return f"{e.value * unit:{form}} [{e.low * unit:{form}}, {e.high * unit:{form}}]"
 
 
 def main() -> None:
