@@ -11,10 +11,13 @@ from longgame.algorithms.critic import Pace
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.linucb import LinUcb, LinUcbConfig
 from longgame.algorithms.ppo import Ppo, PpoConfig
+from longgame.algorithms.rank import RankPolicy
 from longgame.algorithms.robust import Clipped, cautious, clipped, pushed, some_rows
 from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import Batch, State
 from longgame.errors import ConfigError
+from longgame.simulation import Environment, Training, train
+from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
 from longgame.slate import replay_allowed
 from tests.kit import B, D, F, batch
 
@@ -171,3 +174,21 @@ def test_who_learns_from_clipped_rewards_still_says_what_it_is():
     made = Ppo(PpoConfig(TOWERS))
     assert Clipped(made, 1.0).lives_by == made.lives_by
     assert not hasattr(Clipped(made, 1.0), "counts")
+
+
+def test_days_that_a_replay_adds_up_are_clipped_one_by_one():
+    """Minutes watched come to 4 a video; at a limit of .5 four slates of two slots are worth 3 at most, not 24."""
+    world = Environment(InterestEvolution(InterestEvolutionConfig(16, 5)), 2)
+    met = []
+
+    class Told:
+        policy = RankPolicy(0.0)
+        clips_rewards = 0.5
+
+        def update(self, batch):
+            met.append(batch)
+            return {}
+
+    train(world, Told(), Training(steps=400, warm=100, every=50, ahead=4), 0)
+    most = max(float(batch.between.max()) for batch in met)
+    assert 0.5 < most <= 3 and max(float(batch.reward.max()) for batch in met) == 0.5

@@ -14,7 +14,7 @@ print(trial(world, mind.policy, users=1000, seed=1).mean())
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def _from_replay(
         share = 1.0 if made < training.warm else _share(training, made)
         slates, odds = draw(policy, seen, world.slots, Exploration(training.temperature, share), rng)
         step = world.step(slates)
-        replay.add(seen, slates, odds, step)
+        replay.add(seen, slates, odds, _clipped(step, algorithm))
         made += int(seen.here.sum())
         seen = world.observe()
         if made >= training.warm and replay.ready:
@@ -149,7 +149,7 @@ def _from_what_it_did(
         for _ in range(training.days):
             slates, odds = draw(policy, seen, world.slots, lives_by, rng)
             step = world.step(slates)
-            replay.add(seen, slates, odds, step)
+            replay.add(seen, slates, odds, _clipped(step, algorithm))
             made += int(seen.here.sum())
             seen = world.observe()
         fresh = replay.fresh()
@@ -159,6 +159,12 @@ def _from_what_it_did(
         policy = algorithm.policy
         if watch is not None:
             watch(made, metrics, policy)
+
+
+def _clipped(step: Step, algorithm: Algorithm) -> Step:
+    """As the algorithm is to see it (``robust.Clipped``): a replay adds up days, and a sum no longer says of how many."""
+    limit: float | None = getattr(algorithm, "clips_rewards", None)
+    return step if limit is None else replace(step, reward=np.clip(step.reward, -limit, limit))
 
 
 def train_once(

@@ -142,6 +142,12 @@ CLAIMS = (
         "interval above myopic",
     ),
     Claim(
+        "robust",
+        "Q-learning from a shop's log of which 0, 5 and 20 % of events are forged: returns and exposure of what is promoted, "
+        "plain and with each option against it, five seeds",
+        "paired differences",
+    ),
+    Claim(
         "sessions",
         "clicks on ads in RecoGym's world, learned from views and clicks alone, five seeds; RecoGym's agents with `--peer`",
         "rate .0236 of 20 products, .0183 of 100 (lower bound)",
