@@ -59,10 +59,11 @@ from longgame.wiring.workspace import one_thread
 
 SMALL = "ensemble-small"
 ENSEMBLES = {
-    "ensemble": ("sequence", "gru4rec", "item-knn", "ease", "als", "als", "als", "slim", "user-knn"),
+    "ensemble": ("sequence", "gru4rec", "item-knn", "ease", *["als"] * 8, "slim", "user-knn"),
     SMALL: ("sequence", "item-knn"),
 }
-"""Members, as far as they are named, ALS with three seeds, for it costs little; what each is worth is learned, and who is worth
+"""Members, as far as they are named, ALS with eight seeds, for it costs little (chosen on ml1m_m1's
+validation: docs/experiments.md); what each is worth is learned, and who is worth
 nothing is dropped."""
 SLOW = 3.0
 """Minutes of search that a model trained by passes must have: fewer would try the default, and nothing else."""
