@@ -11,7 +11,7 @@ seed is another split, another choice of users, other raters. *Least* and *most*
 agree best and least: an uncertainty that means something has the first below the second.
 
 *What is learned there.* ``dqn`` lives in the world with each penalty and is tried by its best scores on others, 20 items
-offered, slates of 4, 30 days, beside chance, what was rated best on average, and who knows the chances of likes. Likes and
+offered, slates of 4, 30 steps, beside chance, what was rated best on average, and who knows the chances of likes. Likes and
 doubts are told apart, each without the other: a penalty should lower the doubts, and cost likes.
 """
 
@@ -48,7 +48,7 @@ from longgame.wiring.worlds import algorithm_for
 
 SETS, SLOTS, OFFERED, LIVED, USERS, DAYS = ("ml100k", "coat", "llm_ratings"), 4, 20, 64, 1_000, 30
 PENALTIES = (0.0, 1.0, 4.0)
-LIKES, DOUBTS = Objective({"like": 1.0}), Objective({"doubt": 1.0}, by_value=frozenset({"doubt"}))
+LIKES, DOUBTS = Objective({"like": 1.0}), Objective({"doubt": -1.0}, by_value=frozenset({"doubt"}))
 
 
 class Scores:
@@ -73,12 +73,12 @@ class Scores:
 def tried(lived: Lived, policy: Policy | bool, seed: int, explore: Exploration | None = None) -> dict[str, float]:
     """Likes and doubts that a user brings in a month; a policy that is a truth value is :class:`Scores`."""
     out = {}
-    for what, objective in (("likes", LIKES), ("doubts", DOUBTS)):
-        world = FromLogs(lived, FromLogsConfig(USERS, OFFERED, penalty=1.0))
+    for what, objective, sign in (("likes", LIKES, 1.0), ("doubts", DOUBTS, -1.0)):
+        world = FromLogs(lived, FromLogsConfig(USERS, OFFERED, penalty=float(sign < 0)))  # else a look would be a response
         chosen = Scores(world, policy) if isinstance(policy, bool) else policy
         drawn = explore or Exploration(1e-6, 0.0)
         found = trial(Environment(world, SLOTS, objective=objective), chosen, USERS, seed, drawn, DAYS)
-        out[what] = float(found.mean())
+        out[what] = sign * float(found.mean())
     return out
 
 

@@ -231,10 +231,11 @@ def main() -> None:
             print(f"seed {seed}, {share:.0%}, {name}: {run['return']:.2f}, exposure {run['exposure']:.1%}", flush=True)
             if given.json:
                 write_whole(given.json, json.dumps({"decisions": given.steps, "runs": runs}, indent=1).encode())
-    print(f"\n{markdown(runs, names)}")
-    done = studies(runs, names)
+    mine = {key: run for key, run in runs.items() if given.first <= int(key.rpartition("/")[2]) < given.first + given.seeds}
+    print(f"\n{markdown(mine, names)}")
+    done = studies(mine, names)
     if given.json:
-        differences = {f"{n}/{s}": {w: asdict(e) for w, e in gaps(runs, n, s).items()} for s in SHARES for n in names}
+        differences = {f"{n}/{s}": {w: asdict(e) for w, e in gaps(mine, n, s).items()} for s in SHARES for n in names}
         told = {"decisions": given.steps, "runs": runs, "studies": [s.to_json() for s in done], "less plain": differences}
         write_whole(given.json, json.dumps(told, indent=1).encode())
     if given.html:

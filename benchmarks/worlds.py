@@ -69,6 +69,8 @@ class Setting:
     lived: int
     """Users that are lived with at once. With few of them each has many sessions in the same number of decisions, and what is
     learned of the end of one is used in the next: where a session lasts for hundreds of slates, 64 have too few."""
+    every: int
+    """Decisions an update."""
     plain: Mapping[str, Score]
 
     @property
@@ -123,9 +125,9 @@ SATISFACTION: Mapping[str, Score] = {
     "kale": lambda world, state, items: items[..., 1],
 }
 SETTINGS = (
-    Setting("interest evolution", 10, 2, 280.0, 20.0, 64, EVOLUTION),
-    Setting("interest evolution", 50, 2, 430.0, 20.0, 16, EVOLUTION),
-    Setting("long-term satisfaction", 10, 1, 1150.0, 100.0, 64, SATISFACTION),
+    Setting("interest evolution", 10, 2, 280.0, 20.0, 64, 32, EVOLUTION),
+    Setting("interest evolution", 50, 2, 430.0, 20.0, 16, 16, EVOLUTION),
+    Setting("long-term satisfaction", 10, 1, 1150.0, 100.0, 64, 32, SATISFACTION),
 )
 WHAT = {
     "random": "any slate",
@@ -139,7 +141,7 @@ WHAT = {
 
 
 def mind(setting: Setting, world: Environment, steps: int, seed: int) -> tuple[SlateQ, Training]:
-    every = 16
+    every = setting.every
     pace = Pace(1e-3, lasts=steps // every, follow=0.05)
     network = TowersConfig(world.width, world.context, hidden=64)
     config = SlateQConfig(network, setting.slots, pace=pace, scale=setting.scale, seed=seed)

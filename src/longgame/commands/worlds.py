@@ -142,7 +142,7 @@ def simulate(
 
     _data_goes_with_log(world, data, liked, penalty)
     if data is not None and algorithm is None:
-        _hold_against(data, liked, json)
+        _hold_against(data, liked, penalty > 0 or log or looks > 0 or draw, seed, json)
         return
     if algorithm is not None or world != "shop":
         _must_be_learnable(world, algorithm, log or looks > 0)
@@ -205,15 +205,20 @@ def _data_goes_with_log(world: str, data: Path | None, liked: float | None, pena
         raise ConfigError(f"simulate: --liked and --penalty go with --world log, got --world {world}")
 
 
-def _hold_against(data: Path, liked: float | None, json: bool) -> None:
-    """How like a log a world is that was learned from it."""
+def _hold_against(data: Path, liked: float | None, more: bool, seed: int, json: bool) -> None:
+    """How like a log a world is that was learned from it. Raises ConfigError for options of which nothing comes there."""
+    from longgame.errors import ConfigError
+    from longgame.simulation.behaviour import Fitting
     from longgame.simulation.held_out import check
     from longgame.simulation.logged import told
     from longgame.wiring.workspace import one_thread
 
+    if more:
+        why = "without --algorithm a world from a log is only held against it"
+        raise ConfigError(f"simulate: {why}; leave out --penalty, --log, --looks and --draw, or say --algorithm")
     one_thread()
     ratings = told(data, liked)
-    found = check(ratings)
+    found = check(ratings, Fitting(seed=seed))
     if json:
         say_json(asdict(found))
         return
@@ -238,7 +243,7 @@ def _learn_in(
 
     one_thread()
     tell = (lambda line: None) if json else say
-    made = from_log(life.data, life.items, life.penalty, life.liked) if life.data else named(life.world, life.items)
+    made = from_log(life.data, life.items, life.penalty, life.liked, seed) if life.data else named(life.world, life.items)
     done = study(life.world, made, algorithm, users, k, days, steps, seeds, tell, seed)
     if json:
         say_json(done.to_json())

@@ -22,7 +22,7 @@ from datetime import timedelta
 import numpy as np
 
 from longgame.arrays import Interactions
-from longgame.errors import DataError
+from longgame.errors import ConfigError, DataError
 from longgame.language.calibrated import logistic, probability
 from longgame.models.svd import Svd, SvdConfig
 from longgame.rng import derive
@@ -34,6 +34,8 @@ _TABLE = 50_000_000
 """Numbers that are foretold at most: of fewer users where there are many items."""
 _FEWEST = 100
 """Ratings that anything is learned from, at least."""
+_SESSIONS = 100_000
+"""Sessions that returns are learned from, at most: drawn where there are more."""
 _DAY = 86_400_000_000
 """Microseconds."""
 
@@ -69,7 +71,9 @@ class Responses:
     people: I64
     """(P,) positions in the log of the users of whom it can be foretold"""
     rating: F32
-    """(M, P, I) ratings as each rater foretells them, less their mean, in deviations"""
+    """(M, P, I) ratings as each rater foretells them, less ``centre``, in units of ``spread``"""
+    centre: float
+    spread: float
     alone: F64
     """(2,) what a rating alone says (``language.calibrated.logistic``)"""
     line: F64
@@ -112,6 +116,11 @@ class Habits:
         return probability(away(day, liked, length, number), self.back)
 
 
+Counted = tuple[Bool, F64, Bool, F64]
+"""(n,) whether a session ended with a thing, (n, 4) :func:`staying`; (m,) whether who was away came back on a day, (m, 4)
+:func:`away`."""
+
+
 def staying(place: F64, liked: F64, mood: F64, number: F64) -> F64:
     """(n, 4): how many were looked at before in this session, whether this was liked, the mood, sessions before."""
     return np.stack([np.log1p(place), liked, mood, np.log1p(number)], axis=1)
@@ -144,6 +153,10 @@ class Fitting:
     """Days after which who has not come back will not."""
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.raters < 2 or self.patience < 1 or not self.pause > timedelta(0):
+            raise ConfigError(f"Fitting: raters must be 2 or more, patience 1 or more and pause above nothing, got {self}")
+
 
 def fit(
     log: Interactions,
@@ -151,12 +164,11 @@ def fit(
     liked: float,
     fitting: Fitting | None = None,
     propensity: F64 | None = None,
-    users: Bool | None = None,
 ) -> Behaviour:
     """From ratings, and from their times where they have them.
 
     ``vectors``: (I, D) of the items. ``liked``: the rating from which on something counts as liked. ``propensity``: (N,) how
-    probable each rating was to be given. ``users``: (U,) of whom habits are learned; all, if left out.
+    probable each rating was to be given.
     Raises DataError where there are too few ratings, or all or none are liked.
     """
     fitting = fitting or Fitting()
@@ -175,11 +187,10 @@ def fit(
     if log.ordered:
         near, before, after = trails(log, vectors, so - probability(own[:, None], alone))
         columns = np.stack([own, near, before], axis=1)
-        ends, table, back, times = hazards(log, so, after, fitting, users)
-        habits_ = Habits(logistic(table, ends), logistic(times, back), fitting.patience)
+        habits_ = habits(hazards(log, so, after, fitting), fitting)
     people = _people(log, fitting)
     rating = np.stack([(_foretold(rater, people, len(log.items)) - centre) / spread for rater in raters]).astype(np.float32)
-    responses = Responses(people, rating, alone, logistic(columns, so, share=share))
+    responses = Responses(people, rating, centre, spread, alone, logistic(columns, so, share=share))
     return Behaviour(responses, habits_)
 
 
@@ -255,22 +266,33 @@ class Sessions:
         return Sessions(first, last, number, gap, (at.max() - at[last]) / _DAY)
 
 
-def hazards(log: Interactions, so: Bool, mood: F64, fitting: Fitting, users: Bool | None = None) -> tuple[Bool, F64, Bool, F64]:
+def habits(counted: Counted, fitting: Fitting) -> Habits | None:
+    """From what could have happened; None where no day is known on which anybody could have come back."""
+    ends, table, back, times = counted
+    return Habits(logistic(table, ends), logistic(times, back), fitting.patience) if len(ends) and len(back) else None
+
+
+def hazards(log: Interactions, so: Bool, mood: F64, fitting: Fitting, users: Bool | None = None) -> Counted:
     """What happened and when it could have: (n,) ends and (n, 4) :func:`staying`; (m,) returns and (m, 4) :func:`away`.
 
-    ``so``: (N,) what was liked; ``mood``: (N,) after it; ``users``: (U,) whose, or all's.
+    ``so``: (N,) what was liked; ``mood``: (N,) after it; ``users``: (U,) whose, or all's. An end is not a cut: a session that
+    the log may have broken off has none, and who could still come back when it ends is not known to have stayed away.
     """
     found = Sessions.of(log, fitting.pause)
     of = np.repeat(np.arange(len(found.first)), found.last - found.first + 1)
     place = np.arange(len(log)) - found.first[of]
     mine = np.ones(len(log), np.bool_) if users is None else users[log.user]
-    table = staying(place.astype(np.float64), so.astype(np.float64), mood, found.number[of].astype(np.float64))[mine]
-    ends = (np.arange(len(log)) == found.last[of])[mine]
+    last = np.arange(len(log)) == found.last[of]
+    sure = mine & ~(last & (found.open[of] < fitting.pause / timedelta(days=1)))
+    table = staying(place.astype(np.float64), so.astype(np.float64), mood, found.number[of].astype(np.float64))[sure]
+    ends = last[sure]
     length = (found.last - found.first + 1).astype(np.float64)
     liked = np.bincount(of, so, minlength=len(length)) / length
-    # Whoever could still come back when the log ends is not known to have stayed away.
     known = np.minimum(np.where(np.isfinite(found.gap), found.gap, found.open), fitting.patience).astype(np.int64)
     known = np.where(mine[found.first], known, 0)
+    if (some := np.flatnonzero(known)).size > _SESSIONS:
+        kept = derive(fitting.seed, "behaviour", "sessions").choice(some, _SESSIONS, replace=False)
+        known = np.where(np.isin(np.arange(len(known)), kept), known, 0)
     session = np.repeat(np.arange(len(length)), known)
     day = np.arange(len(session)) - np.repeat(np.cumsum(known) - known, known) + 1
     back = day == found.gap[session]

@@ -2,10 +2,11 @@
 
     world = FromLogs(learned(told(Path("ml-100k"))), FromLogsConfig(users=500))
 
-A slate is a queue that is looked at in its order, one session a day. Each thing looked at is liked or not, by the chance that
-one of the raters has for this user: which one is drawn with the user and stays theirs, so that a policy meets all that the log
-leaves open. After each thing the session may end. Who left comes back on one of the next days, or after ``patience`` days not
-at all. Each user is offered everything once, in an order of their own, before anything comes again.
+A slate is a queue that is looked at in its order. Each thing looked at is liked or not, by the chance that one of the raters
+has for this user: which one is drawn with the user and stays theirs, so that a policy meets all that the log leaves open. After
+each thing the session may end; where it does not, the user asks for the next slate in the next step. Who ended a session comes
+back on one of the next days, each a step, or after ``patience`` days not at all. Each user is offered everything once, in an
+order of their own, before anything comes again.
 
 The reward is a like, less ``penalty`` times what is not known of it: the deviation between the raters (event ``doubt``). With
 a penalty a policy is kept where the log knows what it says.
@@ -69,7 +70,7 @@ class FromLogs:
 
     @property
     def objective(self) -> Objective:
-        """Likes less doubts, however late in the month they come: 2 % less a day."""
+        """Likes less doubts, however late in the month they come: 2 % less a step."""
         rewards = {"like": 1.0} | ({"doubt": -self.config.penalty} if self.config.penalty else {})
         return Objective(rewards, by_value=frozenset({"doubt"}), window=timedelta(hours=12), discount=0.98)
 
@@ -92,6 +93,7 @@ class FromLogs:
         self._length, self._liked = np.zeros((2, b))
         self._here: Bool = np.ones(b, np.bool_)
         self.gone: Bool = np.zeros(b, np.bool_)
+        self._on: Bool = np.zeros(b, np.bool_)  # in the middle of a session
         self.renew(np.ones(b, np.bool_))
 
     def renew(self, who: Bool) -> None:
@@ -102,7 +104,7 @@ class FromLogs:
         self._order[rows] = self._rng.permuted(np.tile(np.arange(items), (len(rows), 1)), axis=1)
         for column in (self._next, self._days, self._away, self._back, self._number, self._length, self._liked):
             column[rows] = 0
-        self._here[rows], self.gone[rows] = True, False
+        self._here[rows], self.gone[rows], self._on[rows] = True, False, False
         self._trail.forget(rows)
 
     def here(self) -> Bool:
@@ -141,13 +143,16 @@ class FromLogs:
         values = {kind: np.full(slates.shape, np.nan, np.float32) for kind in ("like", "doubt")}
         if not self.config.penalty:
             del values["doubt"]
-        self._length[here] = self._liked[here] = 0
+        begins = here & ~self._on
+        self._length[begins] = self._liked[begins] = 0
         looks = here.copy()
         for slot in range(slates.shape[1]):
             rows = np.flatnonzero(looks & (slates[:, slot] >= 0))
             ended = self._look(rows, slates[rows, slot], slot, values)
             looks[rows[ended]] = False
-        self._number += here
+        # Who was shown nothing has nothing to stay for.
+        self._on = looks & (slates >= 0).any(axis=1) & (self._habits is not None)
+        self._number += here & ~self._on
         self._days += here
         self._next = np.where(here, (self._next + self.config.candidates) % self._order.shape[1], self._next)
         return Outcome(values, self._night(here))
@@ -177,13 +182,14 @@ class FromLogs:
     def _night(self, here: Bool) -> Bool:
         """Who comes tomorrow, and (B,) who has left for good tonight, of those who were here."""
         left = here & (self._days >= self.config.visits)
-        self._away = np.where(here, 1, self._away + 1)
+        over = here & ~self._on
+        self._away = np.where(over, 1, np.where(self._on, 0, self._away + 1))
         if self._habits is not None:
-            rows = np.flatnonzero(here)
+            rows = np.flatnonzero(over)
             self._back[rows] = self._returns(rows, self._habits)
-            left = here & (self._back > self._habits.patience)
+            left = over & (self._back > self._habits.patience)
         self.gone |= left
-        self._here = ~self.gone & ((self._away == self._back) if self._habits is not None else True)
+        self._here = ~self.gone & ((self._on | (self._away == self._back)) if self._habits is not None else True)
         return left
 
     def _returns(self, rows: I64, habits: Habits) -> I64:

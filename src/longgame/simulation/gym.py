@@ -64,7 +64,7 @@ WORLDS: Mapping[str, tuple[Made, int | None]] = {
     "Feed": (lambda **given: Feed(FeedConfig(**given)), 365),
     "Market": (lambda **given: Market(MarketConfig(**given)), 365),
     "Sessions": (lambda **given: Sessions(SessionsConfig(**given)), None),
-    "FromLogs": (lambda **given: _from_logs(**given), None),
+    "FromLogs": (lambda **given: _from_logs(**given), 365),
 }
 """Name -> what makes the world of its settings, and its time limit in steps: None where everybody leaves in the end."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from longgame.arrays import Interactions
 from longgame.language.calibrated import auc, calibration_error, probability
 from longgame.rng import derive
-from longgame.simulation.behaviour import Fitting, hazards, trails
+from longgame.simulation.behaviour import Fitting, habits, hazards, trails
 from longgame.simulation.logged import Lived, Told, learned
 from longgame.types import F64, I64, Bool
 
@@ -70,16 +70,18 @@ def check(told: Told, fitting: Fitting | None = None) -> Check:
     fitting = fitting or Fitting()
     held = recent(told.log, HELD, fitting.seed)
     strangers = derive(fitting.seed, "held out", "people").random(len(told.log.users)) < STRANGERS
-    lived = learned(told.only(~held), fitting, ~strangers)
+    lived = learned(told.only(~held), fitting)
     test = told.log.select(held)
     near, mood = _came(told, lived, held)
     rows = [_likes("likes", lived, test, near, mood)]
-    truth = told.dealt if told.dealt is not None else test
+    truth = test
     if told.dealt is not None:
+        pairs = (one.user * len(told.items) + one.item for one in (told.dealt, told.log))
+        truth = told.dealt.select(~np.isin(*pairs))  # some were chosen as well, and are known
         nothing = np.zeros(len(truth))
         near, mood = nothing, nothing
         rows.append(_likes("likes of what was dealt", lived, truth, near, mood))
-    if lived.behaviour.habits is not None:
+    if lived.behaviour.responses.ordered:
         rows += _habits(told, lived, fitting, strangers)
     return Check(told.name, tuple(rows), _doubted(lived, truth, near, mood, fitting.seed))
 
@@ -129,28 +131,35 @@ def _every(lived: Lived, test: Interactions, near: F64, mood: F64) -> tuple[Bool
 def _likes(what: str, lived: Lived, test: Interactions, near: F64, mood: F64) -> Foretold:
     known, _, chance = _every(lived, test, near, mood)
     log, line = lived.told.log, lived.told.liked
-    likes, count = np.bincount(log.item, log.value >= line, len(log.items)), np.bincount(log.item, minlength=len(log.items))
-    rate = float((log.value >= line).mean())
+    counts = np.ones(len(log)) if lived.told.propensity is None else 1 / np.maximum(lived.told.propensity, 1e-3)
+    counts = counts / counts.mean()
+    likes = np.bincount(log.item, counts * (log.value >= line), len(log.items))
+    count = np.bincount(log.item, counts, len(log.items))
+    rate = float((counts * (log.value >= line)).mean())
     plain = ((likes + 5.0 * rate) / (count + 5.0))[test.item[known]]
     return _foretold(what, chance.mean(axis=0), plain, test.value[known] >= line)
 
 
 def _habits(told: Told, lived: Lived, fitting: Fitting, strangers: Bool) -> list[Foretold]:
-    """By users of whom no habit was learned. What they liked is taken as it was, and their mood from the log."""
-    log, responses, habits = told.log, lived.behaviour.responses, lived.behaviour.habits
-    assert habits is not None
+    """Learned of some users' whole logs, judged by the others'. What was liked is taken as it was, and moods from the log."""
+    log, responses = told.log, lived.behaviour.responses
     place = _place(responses.people, len(log.users))
     so = log.value >= told.liked
     rating = responses.rating[:, np.maximum(place[log.user], 0), log.item].mean(axis=0).astype(np.float64)
     mood = trails(log, lived.vectors, np.where(place[log.user] >= 0, so - responses.foretold(rating), 0.0))[2]
-    ends, table, back, times = hazards(log, so, mood, fitting, strangers)
-    others = hazards(log, so, mood, fitting, ~strangers)
+    ends, table, back, times = hazards(log, so, mood, fitting, strangers & (place >= 0))
+    others = hazards(log, so, mood, fitting, ~strangers & (place >= 0))
+    known = habits(others, fitting)
+    if known is None or not len(ends) or not len(back):
+        return []
     usual = float(others[0].mean())
     day, seen = np.expm1(times[:, 0]).round().astype(np.int64), np.expm1(others[3][:, 0]).round().astype(np.int64)
-    hazard = np.bincount(seen, others[2], habits.patience + 1) / np.maximum(np.bincount(seen, minlength=habits.patience + 1), 1)
+    hazard = np.bincount(seen, others[2], fitting.patience + 1) / np.maximum(
+        np.bincount(seen, minlength=fitting.patience + 1), 1
+    )
     return [
-        _foretold("a session ends here", probability(table, habits.quit), np.full(len(ends), usual), ends),
-        _foretold("comes back on this day", probability(times, habits.back), hazard[day], back),
+        _foretold("a session ends here", probability(table, known.quit), np.full(len(ends), usual), ends),
+        _foretold("comes back on this day", probability(times, known.back), hazard[day], back),
     ]
 
 
@@ -164,8 +173,9 @@ def _doubted(lived: Lived, truth: Interactions, near: F64, mood: F64, seed: int)
     known, rating, chance = _every(lived, truth, near, mood)
     so = truth.value[known] >= lived.told.liked
     doubt, mean = chance.std(axis=0), chance.mean(axis=0)
-    spread = float(lived.told.log.value.std())
-    wrong = (rating.mean(axis=0) - (truth.value[known] - lived.told.log.value.mean()) / spread) ** 2
+    responses = lived.behaviour.responses
+    foretold = responses.centre + responses.spread * rating.mean(axis=0)
+    wrong = (foretold - truth.value[known]) ** 2 / float(lived.told.log.value.var())
     quarter = np.array_split(np.argsort(rating.std(axis=0), kind="stable"), 4)
     user, tie = truth.user[known], derive(seed, "held out", "ties").random(len(so))
     picked = {penalty: _picked(user, mean - penalty * doubt, so, tie) for penalty in (0.0, 1.0, 3.0)}

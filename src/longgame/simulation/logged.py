@@ -106,10 +106,10 @@ def _line(log: Interactions, liked: float | None) -> float:
     return float(values[1:][np.argmin(np.abs(above - 0.5))])
 
 
-def learned(told: Told, fitting: Fitting | None = None, habits_of: Bool | None = None) -> Lived:
-    """``habits_of``: (U,) the users of whom sessions and returns are learned; all if left out."""
+def learned(told: Told, fitting: Fitting | None = None) -> Lived:
+    """What its users do, and what can be seen of its items."""
     vectors = seen_of(told, (fitting or Fitting()).seed)
-    return Lived(told, vectors, fit(told.log, vectors, told.liked, fitting, told.propensity, habits_of))
+    return Lived(told, vectors, fit(told.log, vectors, told.liked, fitting, told.propensity))
 
 
 def seen_of(told: Told, seed: int = 0) -> F32:

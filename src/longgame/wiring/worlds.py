@@ -17,6 +17,7 @@ from longgame.errors import ConfigError
 from longgame.evaluation.returns import Arm, Study
 from longgame.protocols import Algorithm, Policy, World
 from longgame.simulation import Environment, Training, train, train_once, trial
+from longgame.simulation.behaviour import Fitting
 from longgame.simulation.feed import Feed, FeedConfig
 from longgame.simulation.from_logs import FromLogs, FromLogsConfig
 from longgame.simulation.interest_evolution import InterestEvolution, InterestEvolutionConfig
@@ -63,9 +64,9 @@ def named(kind: str, items: int) -> Made:
     return lambda users: WORLDS[kind](users, items)
 
 
-def from_log(data: Path, items: int, penalty: float, liked: float | None) -> Made:
+def from_log(data: Path, items: int, penalty: float, liked: float | None, seed: int) -> Made:
     """The world learned from a log, in which so many items are offered. Raises DataError where it tells too little."""
-    lived = learned(told(data, liked))
+    lived = learned(told(data, liked), Fitting(seed=seed))
     offered = min(items, len(lived.told.items))
     return lambda users: FromLogs(lived, FromLogsConfig(users, offered, penalty))
 
