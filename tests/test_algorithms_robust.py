@@ -189,6 +189,12 @@ def test_days_that_a_replay_adds_up_are_clipped_one_by_one():
             met.append(batch)
             return {}
 
+        def state_dict(self):
+            return {}
+
+        def load_state_dict(self, state):
+            pass
+
     train(world, Told(), Training(steps=400, warm=100, every=50, ahead=4), 0)
     most = max(float(batch.between.max()) for batch in met)
     assert 0.5 < most <= 3 and max(float(batch.reward.max()) for batch in met) == 0.5

@@ -76,8 +76,8 @@ def check(told: Told, fitting: Fitting | None = None) -> Check:
     rows = [_likes("likes", lived, test, near, mood)]
     truth = test
     if told.dealt is not None:
-        pairs = (one.user * len(told.items) + one.item for one in (told.dealt, told.log))
-        truth = told.dealt.select(~np.isin(*pairs))  # some were chosen as well, and are known
+        dealt, chosen = (one.user * len(told.items) + one.item for one in (told.dealt, told.log))
+        truth = told.dealt.select(~np.isin(dealt, chosen))  # some were chosen as well, and are known
         nothing = np.zeros(len(truth))
         near, mood = nothing, nothing
         rows.append(_likes("likes of what was dealt", lived, truth, near, mood))
