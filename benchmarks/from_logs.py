@@ -37,7 +37,7 @@ from longgame.algorithms.rank import RankPolicy
 from longgame.arrays import State
 from longgame.evaluation.intervals import Estimate, over_seeds
 from longgame.protocols import Policy
-from longgame.simulation import Environment, train, train_once, trial
+from longgame.simulation import Environment, trial
 from longgame.simulation.behaviour import Fitting
 from longgame.simulation.from_logs import FromLogs, FromLogsConfig
 from longgame.simulation.held_out import Check, check
@@ -45,7 +45,7 @@ from longgame.simulation.logged import Lived, learned, told
 from longgame.slate import Exploration
 from longgame.types import F32, Bool, Objective
 from longgame.wiring.workspace import one_thread
-from longgame.wiring.worlds import algorithm_for
+from longgame.wiring.worlds import algorithm_for, live
 
 SETS, SLOTS, OFFERED, LIVED, USERS, DAYS = ("ml100k", "coat", "llm_ratings"), 4, 20, 64, 1_000, 30
 LEARNERS, PENALTIES = ("linear-thompson", "dqn"), (0.0, 1.0, 4.0)
@@ -94,10 +94,7 @@ def lives(lived: Lived, seed: int, steps: int) -> dict[str, dict[str, float]]:
         for penalty in PENALTIES:
             world = Environment(FromLogs(lived, FromLogsConfig(LIVED, OFFERED, penalty)), SLOTS)
             made, training = algorithm_for(name, world, max(out["random"]["likes"] / 8, 1e-3), steps, seed)
-            if getattr(made, "counts", False):  # as ``wiring.worlds.study``: a replay would show it all of it many times
-                train_once(world, made, steps, seed, Exploration(training.temperature, training.explore[1]))
-            else:
-                train(world, made, training, seed)
+            live(world, made, training, seed)
             out[f"{name}, penalty {penalty:g}"] = tried(lived, made.policy, seed)
     return out
 

@@ -37,12 +37,12 @@ from longgame.artefacts import write_whole
 from longgame.errors import ConfigError
 from longgame.evaluation.returns import Arm, Study, markdown, page
 from longgame.protocols import Policy
-from longgame.simulation import Environment, train, train_once, trial
+from longgame.simulation import Environment, trial
 from longgame.simulation.interest_evolution import TOPICS, InterestEvolution, InterestEvolutionConfig
 from longgame.slate import Exploration
 from longgame.types import F32, Bool
 from longgame.wiring.workspace import one_thread
-from longgame.wiring.worlds import ALGORITHMS, algorithm_for
+from longgame.wiring.worlds import ALGORITHMS, algorithm_for, live
 
 CANDIDATES, SLOTS, LIVED, USERS, CURVE_USERS, LOOKS, SCALE = 10, 2, 64, 1_000, 200, 6, 20.0
 MYOPIC = "dqn, myopic"
@@ -123,10 +123,7 @@ def learned(name: str, seed: int, steps: int) -> dict[str, Any]:
             curve.append(float(trial(trying, policy, CURVE_USERS, seed).mean()))
             spent += time.perf_counter() - paused
 
-    if getattr(made, "counts", False):  # as ``wiring.worlds.study``: a replay would show it all of it many times
-        train_once(place, made, steps, seed, Exploration(lived.temperature, lived.explore[1]), look)
-    else:
-        train(place, made, lived, seed, look)
+    live(place, made, lived, seed, look)
     seconds = time.perf_counter() - begun - spent
     found = float(trial(world(USERS), made.policy, USERS, seed).mean())
     return {"return": found, "steps": at, "curve": curve, "seconds": seconds}

@@ -3,8 +3,8 @@
 *Response.* M raters (``models.svd``), each fitted without one M-th of the ratings, foretell the part that they have not seen. A
 logistic regression turns what they foretell into the chance that an item is liked, together with how near the item is to what
 was looked at last (whoever had much of a kind may want more of it, or less) and with the *mood*: by how much more than
-foretold the last things were liked. Where ratings were given for what users chose themselves, and it is known how probable
-each was to be given, each counts by one over that (inverse propensities; Schnabel et al., ICML 2016, section 4).
+foretold the last things were liked. Where it is known how probable each rating was to be given, each counts in the regression
+by one over that; the raters do not ask (inverse propensities; Schnabel et al., ICML 2016, section 4).
 
 How far the M differ is what they do not know (*doubt*): a policy that learns here is charged for going where they differ
 (Yu et al., "MOPO", NeurIPS 2020, eq. 8: reward less lambda times the uncertainty).

@@ -72,7 +72,8 @@ def check(told: Told, fitting: Fitting | None = None) -> Check:
     strangers = derive(fitting.seed, "held out", "people").random(len(told.log.users)) < STRANGERS
     lived = learned(told.only(~held), fitting)
     test = told.log.select(held)
-    near, mood = _came(told, lived, held)
+    near, mood, after = _came(told, lived)
+    near, mood = near[held], mood[held]
     rows = [_likes("likes", lived, test, near, mood)]
     truth = test
     if told.dealt is not None:
@@ -82,7 +83,7 @@ def check(told: Told, fitting: Fitting | None = None) -> Check:
         near, mood = nothing, nothing
         rows.append(_likes("likes of what was dealt", lived, truth, near, mood))
     if lived.behaviour.responses.ordered:
-        rows += _habits(told, lived, fitting, strangers)
+        rows += _habits(told, lived, fitting, strangers, after)
     return Check(told.name, tuple(rows), _doubted(lived, truth, near, mood, fitting.seed))
 
 
@@ -97,18 +98,17 @@ def recent(log: Interactions, share: float, seed: int) -> Bool:
     return last
 
 
-def _came(told: Told, lived: Lived, held: Bool) -> tuple[F64, F64]:
-    """Nearness and mood before each held-out row, after all that the user had done before."""
+def _came(told: Told, lived: Lived) -> tuple[F64, F64, F64]:
+    """(N,) nearness and mood before each row, after all that the user had done before, and mood after it."""
     log, responses = told.log, lived.behaviour.responses
     if not responses.ordered:
-        nothing = np.zeros(int(held.sum()))
-        return nothing, nothing
+        nothing = np.zeros(len(log))
+        return nothing, nothing, nothing
     place = _place(responses.people, len(log.users))
     known = place[log.user] >= 0
     rating = responses.rating[:, np.maximum(place[log.user], 0), log.item].mean(axis=0).astype(np.float64)
     so = log.value >= told.liked
-    near, mood, _ = trails(log, lived.vectors, np.where(known, so - responses.foretold(rating), 0.0))
-    return near[held], mood[held]
+    return trails(log, lived.vectors, np.where(known, so - responses.foretold(rating), 0.0))
 
 
 def _place(people: I64, users: int) -> I64:
@@ -140,13 +140,10 @@ def _likes(what: str, lived: Lived, test: Interactions, near: F64, mood: F64) ->
     return _foretold(what, chance.mean(axis=0), plain, test.value[known] >= line)
 
 
-def _habits(told: Told, lived: Lived, fitting: Fitting, strangers: Bool) -> list[Foretold]:
-    """Learned of some users' whole logs, judged by the others'. What was liked is taken as it was, and moods from the log."""
-    log, responses = told.log, lived.behaviour.responses
-    place = _place(responses.people, len(log.users))
-    so = log.value >= told.liked
-    rating = responses.rating[:, np.maximum(place[log.user], 0), log.item].mean(axis=0).astype(np.float64)
-    mood = trails(log, lived.vectors, np.where(place[log.user] >= 0, so - responses.foretold(rating), 0.0))[2]
+def _habits(told: Told, lived: Lived, fitting: Fitting, strangers: Bool, mood: F64) -> list[Foretold]:
+    """Learned of some users' whole logs, judged by the others'. What was liked is taken as it was, and (N,) moods after it."""
+    log, so = told.log, told.log.value >= told.liked
+    place = _place(lived.behaviour.responses.people, len(log.users))
     ends, table, back, times = hazards(log, so, mood, fitting, strangers & (place >= 0))
     others = hazards(log, so, mood, fitting, ~strangers & (place >= 0))
     known = habits(others, fitting)

@@ -26,6 +26,7 @@ from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, Lon
 from longgame.simulation.market import Market, MarketConfig
 from longgame.simulation.sessions import Sessions, SessionsConfig
 from longgame.simulation.shop import Shop, ShopConfig
+from longgame.simulation.training import Watch
 from longgame.simulation.video import Video, VideoConfig
 from longgame.slate import Exploration
 from longgame.wiring.actors import IN_WORLDS, replayed
@@ -88,6 +89,14 @@ def algorithm_for(kind: str, world: Environment, scale: float, steps: int, seed:
     return Dqn(DqnConfig(network, pace, sarsa=sarsa, scale=scale, together=together, seed=seed)), lived
 
 
+def live(world: Environment, algorithm: Algorithm, lived: Training, seed: int, watch: Watch | None = None) -> None:
+    """``algorithm`` learns as it can: one that counts is told of each decision once, for a replay shows it many times."""
+    if getattr(algorithm, "counts", False):
+        train_once(world, algorithm, lived.steps, seed, Exploration(lived.temperature, lived.explore[1]), watch)
+    else:
+        train(world, algorithm, lived, seed, watch)
+
+
 def study(
     kind: str,
     made_for: Made,
@@ -117,10 +126,7 @@ def study(
         world = Environment(made_for(_LIVED), slots)
         made, training = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps, seed)
         begun = time.perf_counter()
-        if getattr(made, "counts", False):  # it counts what it has seen, and a replay shows all of it many times
-            train_once(world, made, steps, seed, Exploration(training.temperature, training.explore[1]))
-        else:
-            train(world, made, training, seed, _telling(say, seed, steps))
+        live(world, made, training, seed, _telling(say, seed, steps))
         seconds.append(time.perf_counter() - begun)
         found.append(float(trial(trying, made.policy, users, seed, days=days).mean()))
         say(f"seed {seed}: {found[-1]:,.1f} a user, {chance[-1]:,.1f} by chance, learned in {seconds[-1]:.0f} s")
