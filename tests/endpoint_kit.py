@@ -1,6 +1,7 @@
 """A server on this machine that answers as it is told to, rightly or wrongly, and keeps what it was asked."""
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,20 @@ def status(code: int, **headers: str) -> Answer:
 
 def text_of(content: bytes, kind: str = "application/json") -> Answer:
     return lambda h, asked: h.say(200, content, kind)
+
+
+def message(text: str | None, tops: list[tuple[str, float]] | None = None, **changes: Any) -> bytes:
+    """What a chat server says, with the first token's likeliest and their probabilities where ``tops`` tells them."""
+    choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    if tops is not None:
+        listed = [{"token": token, "logprob": math.log(p) if p else -9999.0, "bytes": None} for token, p in tops]
+        choice["logprobs"] = {"content": [listed[0] | {"top_logprobs": listed}] if listed else []}
+    usage = {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22}
+    return json.dumps({"object": "chat.completion", "choices": [choice | changes], "usage": usage}).encode()
+
+
+def says(text: str | None, tops: list[tuple[str, float]] | None = None, **changes: Any) -> Answer:
+    return text_of(message(text, tops, **changes))
 
 
 def hangs(h: Handler, asked: dict[str, Any]) -> None:

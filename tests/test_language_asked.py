@@ -52,6 +52,27 @@ def test_the_states_are_those_that_the_answer_is_told_from(smol: SmolLM):
 
 
 @needs_weights
+def test_layers_above_are_not_needed_for_the_states_below(smol: SmolLM):
+    prompts = [SENTIMENT.prompt("lovely"), SENTIMENT.prompt("it broke at once .")]
+    whole, low = smol.states(prompts, (12, 30)), smol.states(prompts, (12,))
+    np.testing.assert_array_equal(whole[:, :576], low)
+    np.testing.assert_array_equal(whole, smol.states(prompts, (12, 30)))
+    assert not smol.loaded[0].model.layers[12].training and len(smol.loaded[0].model.layers) == 30
+
+
+@needs_weights
+def test_more_threads_tell_the_same(smol: SmolLM):
+    class Two(SmolLM):
+        loaded, _loaded = smol.loaded, smol._loaded  # the weights are in memory already
+
+    prompts = [SENTIMENT.prompt("very " * n + "lovely") for n in (1, 2, 3, 1, 2, 7)]
+    two = Two("float32", threads=2)
+    np.testing.assert_array_equal(two.states(prompts), smol.states(prompts))
+    np.testing.assert_array_equal(two.choose(prompts, SENTIMENT.options), smol.choose(prompts, SENTIMENT.options))
+    assert two.ledger.calls == 12 and two.ledger.read > 0
+
+
+@needs_weights
 @pytest.mark.parametrize("options", [[" good"], [" good", " good times"], []])
 def test_options_that_cannot_be_told_apart_are_refused(smol: SmolLM, options: list[str]):
     with pytest.raises(ConfigError, match="begin with different tokens"):
@@ -78,6 +99,11 @@ def test_a_text_in_parts_is_asked_about_its_parts(smol: SmolLM):
 def test_a_precision_that_is_none_is_refused():
     with pytest.raises(ConfigError, match="float32"):
         SmolLM("int8")  # type: ignore[arg-type] # the error is what is tested
+
+
+def test_threads_that_are_none_are_refused():
+    with pytest.raises(ConfigError, match=r"SmolLM.threads: must be at least 1, got 0"):
+        SmolLM(threads=0)
 
 
 def test_what_prompts_share_leaves_each_a_token_of_its_own():

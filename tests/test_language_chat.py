@@ -12,7 +12,7 @@ from longgame.language.calling import Refused
 from longgame.language.endpoint import Endpoint, Ledger
 from longgame.language.remote_chat import Chat
 from longgame.language.replies import FLOOR
-from tests.endpoint_kit import Answer, Handler, Server, cuts, drips, floods, hangs, serving, status, text_of
+from tests.endpoint_kit import Answer, Handler, Server, cuts, drips, floods, hangs, message, says, serving, status, text_of
 
 pytestmark = pytest.mark.skipif(not Chat.installed(), reason="the remote extra is not installed")
 
@@ -34,19 +34,6 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def chat(server: Server, **values: Any) -> Chat:
     told: dict[str, Any] = {"url": server.url, "model": "m", "timeout": 5.0, "tries": 3, "answer": 100}
     return Chat(Endpoint(**told | values))
-
-
-def message(text: str | None, tops: list[tuple[str, float]] | None = None, **changes: Any) -> bytes:
-    choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    if tops is not None:
-        listed = [{"token": token, "logprob": math.log(p) if p else -9999.0, "bytes": None} for token, p in tops]
-        choice["logprobs"] = {"content": [listed[0] | {"top_logprobs": listed}] if listed else []}
-    usage = {"prompt_tokens": 20, "completion_tokens": 2, "total_tokens": 22}
-    return json.dumps({"object": "chat.completion", "choices": [choice | changes], "usage": usage}).encode()
-
-
-def says(text: str | None, tops: list[tuple[str, float]] | None = None, **changes: Any) -> Answer:
-    return text_of(message(text, tops, **changes))
 
 
 def refuses(word: str, then: Answer, code: int = 400) -> Answer:

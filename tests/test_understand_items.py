@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from longgame.cli import app
+from longgame.language.remote_chat import Chat
 from longgame.language.vocabulary import Vocabulary
 from longgame.rng import derive
 from longgame.settings import load_settings
 from longgame.store import open_store
 from longgame.types import F32, Item, ItemId
 from longgame.wiring.reading_items import Reader
+from tests.endpoint_kit import Handler, Server, message, serving
 
 RUNNER = CliRunner()
 SETTINGS = """
@@ -134,7 +137,7 @@ def test_a_budget_stops_after_a_batch_and_what_was_asked_is_never_asked_again(fo
     monkeypatch.setattr(Reader, "_chooser", property(lambda self: Letters()))
     settings = load_settings(folder / "longgame.toml", {}).settings
     plan = Reader(settings).plan("tags")
-    assert plan.calls > 200 and plan.seconds > 0
+    assert plan.calls > 200 and plan.seconds is not None and plan.seconds > 0
     Letters.asked = 0
     first = Reader(settings).read("tags", budget=0.0)
     assert first.left == plan.calls - 128 and Letters.asked == 128 and first.version == plan.version
@@ -153,3 +156,73 @@ def test_no_plan_and_no_budget_has_a_server_read(folder: Path, monkeypatch: pyte
     for flag in (["--plan"], ["--budget", "5s"]):
         result = run("understand", "--what", "tags", *flag)
         assert result.exit_code == 2 and "has not read the whole catalogue" in result.stderr
+
+
+def reads_and_writes(h: Handler, asked: dict[str, Any]) -> None:
+    """A chat server: what follows a thing is the first option that it names; of some it writes nothing whole."""
+    system, prompt = (one["content"] for one in asked["messages"])
+    if "logprobs" in asked:
+        listed = system.removesuffix(".").split(": ")[-1].split(", ")
+        thing = prompt.split("\n\n")[-1]
+        named = next((option for option in listed if option in thing), listed[0])
+        h.say(200, message(named, [(named, 0.9), *((o, 0.1 / len(listed)) for o in listed if o != named)]))
+        return
+    name = prompt.split("name: ")[-1].split(";")[0]
+    h.say(200, message("{" if "95" in name else json.dumps({"attributes": [], "description": name})))
+
+
+def over_a_server(monkeypatch: pytest.MonkeyPatch, server: Server, **more: str) -> None:
+    told = {"READING__CHOOSER": "remote", "READING__WRITER": "remote", "REMOTE__URL": server.url, "REMOTE__CHAT": "m"}
+    for key, value in {**told, "REMOTE__TRIES": "1", "REMOTE__PRICE": "2", "REMOTE__PRICE_OUT": "8", **more}.items():
+        monkeypatch.setenv(f"LONGGAME_{key}", value)
+
+
+needs_client = pytest.mark.skipif(not Chat.installed(), reason="the remote extra is not installed")
+
+
+@needs_client
+def test_a_server_may_answer_and_write_in_place_of_the_small_model(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    with serving(reads_and_writes) as server:
+        over_a_server(monkeypatch, server)
+        plan = answer("understand", "--what", "tags,descriptions", "--plan")
+        assert not server.asked, "a plan asks no server"
+        assert plan["tags"]["seconds"] is None and plan["descriptions"]["calls"] > 80
+        calls, tokens = plan["tags"]["calls"], plan["tags"]["tokens"]
+        assert plan["tags"]["cost"] == pytest.approx(2e-6 * (tokens - calls) + 8e-6 * calls), "a token comes back of each"
+        assert "a server, which was not asked, about 0." in run("understand", "--what", "tags", "--plan").output
+        told = answer("understand", "--what", "tags,descriptions")
+        assert told["tags"]["ledger"]["calls"] == calls and told["tags"]["ledger"]["money"] > 0
+        assert "remote-m+chat-1" in told["descriptions"]["version"]
+        before = len(server.asked)
+        again = answer("understand", "--what", "tags")
+        assert again["tags"]["version"] == told["tags"]["version"] and len(server.asked) == before, "asked once"
+        missed = told["descriptions"]["ledger"]["calls"]
+        assert answer("understand", "--what", "descriptions", "--plan")["descriptions"]["calls"] > 0, (
+            "what failed is asked again"
+        )
+        assert answer("understand", "--what", "descriptions")["descriptions"]["ledger"]["calls"] < missed
+
+
+@needs_client
+def test_what_a_server_said_before_a_bound_was_reached_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    with serving(reads_and_writes) as server:
+        over_a_server(monkeypatch, server, REMOTE__CALLS="41", REMOTE__CONCURRENCY="4")
+        result = run("understand", "--what", "tags")
+        assert result.exit_code == 1 and "raise remote.calls" in result.stderr
+        paid = len(server.asked)
+        left = answer("understand", "--what", "tags", "--plan")["tags"]["calls"]
+        monkeypatch.setenv("LONGGAME_REMOTE__CALLS", "0")
+        told = answer("understand", "--what", "tags")
+        assert told["tags"]["left"] == 0 and told["tags"]["ledger"]["calls"] == left
+        asked = {json.dumps(body["messages"]) for _, body in server.asked}
+        assert 0 <= paid + left - len(asked) < 4, "no more than the calls under way together are paid twice"
+
+
+@needs_client
+def test_a_server_is_asked_only_where_it_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    monkeypatch.setenv("LONGGAME_READING__CHOOSER", "remote")
+    result = run("understand", "--what", "tags")
+    assert result.exit_code == 2 and "remote.chat" in result.stderr

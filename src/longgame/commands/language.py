@@ -40,10 +40,11 @@ def language(
         raise ConfigError("evaluate language: --adapter names one that is there, --adapt makes one; leave one of them out")
     forms = forms_of(only)
     one_thread()
-    folder = Path(settings_of(ctx).data.folder)
+    settings = settings_of(ctx)
+    folder = Path(settings.data.folder)
     adapted = None if adapter is None else load_adapter(folder, adapter)
     quiet = (lambda line: None) if json else say
-    sections = ablations(data, Wish(folder, seeds, adapted, adapt, objects, quiet), forms)
+    sections = ablations(data, Wish(folder, seeds, adapted, adapt, objects, settings.language.threads, quiet), forms)
     if json:
         say_json([asdict(section) for section in sections])
     else:

@@ -13,6 +13,7 @@ from longgame.commands.terminal import progress, say, say_json, settings_of
 
 if TYPE_CHECKING:
     from longgame.settings import Settings
+    from longgame.wiring.reading_items import Forecast
     from longgame.wiring.understanding import Done
 
 KINDS = ("vectors", "pictures", "tags", "attributes", "descriptions")
@@ -137,7 +138,7 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
     from longgame.wiring.workspace import one_thread
 
     one_thread()
-    reader, out = Reader(settings), []
+    reader, out = Reader(settings, lambda line: typer.echo(line, err=True)), []
     if not reader.items:
         if not json:
             say("the catalogue is empty: longgame import PATH")
@@ -148,7 +149,7 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
             out.append((kind, asdict(told)))
             if not json:
                 say(f"{kind} by {told.version}")
-                say(f"  {told.calls:,} prompts, {told.tokens:,} tokens or so, {told.seconds:,.0f} s here and now")
+                say(f"  {told.calls:,} prompts, {told.tokens:,} tokens or so, {_price(told)}")
             continue
         with progress(kind, "prompts", quiet=json) as advance:
             done = reader.read(kind, seconds, advance)
@@ -161,8 +162,17 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
                 say(f"  {done.left:,} prompts are left: the same command goes on")
             else:
                 say(f"  {done.items:,} items, {done.found:,} {kind}: {done.note}")
-            say(f"  {used.calls:,} calls, {used.tokens:,} tokens, {used.seconds:,.0f} s of them; {done.seconds:,.0f} s in all")
+            cost = f", {used.money:,.4f} by remote.price" if used.money else ""
+            took = f"{used.seconds:,.0f} s of them; {done.seconds:,.0f} s in all"
+            say(f"  {used.calls:,} calls, {used.tokens:,} tokens{cost}, {took}")
     return out
+
+
+def _price(told: Forecast) -> str:
+    if told.seconds is not None:
+        return f"{told.seconds:,.0f} s here and now"
+    cost = f", about {told.cost:,.4f} by remote.price" if told.cost is not None else ""
+    return f"of a server, which was not asked{cost}"
 
 
 def _say_item(told: dict[str, Any], json: bool) -> None:

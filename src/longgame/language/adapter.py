@@ -157,7 +157,7 @@ class Adapted(SmolLM):
                 f"adapter {adapter.name}: was learned on {adapter.recipe.base}, got {base.name}; "
                 "put it into the model it is of, or make another with longgame adapt"
             )
-        super().__init__(base._precision)
+        super().__init__(base._precision, base._threads)
         self._base, self._adapter = base, adapter
 
     @property

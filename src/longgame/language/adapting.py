@@ -19,9 +19,9 @@ import numpy as np
 from longgame.artefacts import Arrays
 from longgame.errors import ArtefactError, DataError, ShapeError
 from longgame.language.adapter import AdaptConfig, Adapter, Recipe, known_as, weights_of
-from longgame.language.lora import begin, cut, fill, taken, widened
+from longgame.language.lora import begin, fill, taken, widened
 from longgame.language.questions import Question
-from longgame.language.smollm import LAYERS, WIDTH, SmolLM
+from longgame.language.smollm import LAYERS, WIDTH, SmolLM, cut
 from longgame.precision import resolved
 from longgame.rng import derive
 from longgame.types import F32, F64, I64

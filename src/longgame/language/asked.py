@@ -26,11 +26,17 @@ def shares(odds: F32) -> F64:
 class Answers:
     """A ``protocols.LanguageModel`` whose vectors are the log-probabilities of the answers to a question themselves."""
 
-    batch = 128
-    """Texts whose answers are kept at once: what a killed run loses at most."""
-
     def __init__(self, model: Chooser, question: Question) -> None:
         self._model, self._question = model, question
+
+    @property
+    def batch(self) -> int:
+        """Texts whose answers are kept at once: what a killed run loses at most, unless the model says how many are dear."""
+        return int(getattr(self._model, "batch", 128))
+
+    def sent(self, text: str) -> str:
+        """What the model is asked of a text."""
+        return self._question.prompt(*text.split(SEPARATOR))
 
     def unshielded(self) -> Answers:
         """Reads texts as they stand, cleaned alone: to measure what the shield is worth and to learn from attacks."""
@@ -52,7 +58,7 @@ class Answers:
         """As :meth:`embed`, and (n,) False where the model was asked and gave no answer: a cache must not keep that as one."""
         out, said = np.full((len(texts), self.width), -np.log(self.width), np.float32), np.ones(len(texts), np.bool_)
         if heard := [row for row, text in enumerate(texts) if self._question.hears(*text.split(SEPARATOR))]:
-            prompts = [self._question.prompt(*texts[row].split(SEPARATOR)) for row in heard]
+            prompts = [self.sent(texts[row]) for row in heard]
             told = getattr(self._model, "answered", None)  # a server's model may give none; one that is here always does
             if told is None:
                 out[heard] = self._model.choose(prompts, self._question.options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,6 +100,14 @@ class Ledger:
     """Waited for answers, calls under way together counted once each."""
     money: float = 0.0
     """In the currency of the prices."""
+
+    def __add__(self, other: Ledger) -> Ledger:
+        """Both together."""
+        return Ledger(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+
+    def __sub__(self, other: Ledger) -> Ledger:
+        """What was used since the other."""
+        return Ledger(**{each.name: getattr(self, each.name) - getattr(other, each.name) for each in fields(self)})
 
     @property
     def tokens(self) -> int:

@@ -7,7 +7,7 @@ and the first one answers as before.
 
 from __future__ import annotations
 
-from copy import copy, deepcopy
+from copy import deepcopy
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -87,17 +87,3 @@ def fill(pairs: dict[str, torch.nn.Parameter], weights: Arrays, dtype: torch.dty
 def taken(pairs: dict[str, torch.nn.Parameter]) -> dict[str, np.ndarray[Any, Any]]:
     """The matrices as arrays, in float32."""
     return {name: held.detach().float().numpy().copy() for name, held in pairs.items()}
-
-
-def cut(body: Any, first: int, last: int, whole: bool) -> Any:
-    """Layers ``first`` to ``last`` of a body as a body of its own, sharing them; ``whole``: it ends as the body does."""
-    from torch.nn import Identity, ModuleList
-
-    part = copy(body)
-    part._modules = dict(body._modules)
-    part.config = copy(body.config)
-    part.config.num_hidden_layers = last - first
-    part.layers = ModuleList(list(body.layers)[first:last])
-    if not whole:
-        part.norm = Identity()
-    return part

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from longgame.errors import ConfigError, MissingExtra
+from longgame.language.workers import workers
 from longgame.precision import Precision, checked, number, resolved
 from longgame.types import F32, I64
 
@@ -77,8 +76,8 @@ class MiniLM:
             groups = [rows[lengths[rows] == length] for length in np.unique(lengths[rows])]
             out[np.concatenate(groups)] = network.embed([np.array([tokens[row] for row in g], np.int64) for g in groups])
 
-        with _workers(self._threads) as run:
-            run(read, list(_blocks(lengths)))
+        with workers(self._threads, "minilm") as run:
+            deque(run(read, _blocks(lengths)), maxlen=0)
         return out
 
     @cached_property
@@ -114,27 +113,6 @@ def _blocks(lengths: I64) -> Iterator[I64]:
     order = order[lengths[order] > 2]
     block = (np.cumsum(lengths[order]) - 1) // BLOCK
     yield from (order[block == number] for number in np.unique(block))
-
-
-@contextmanager
-def _workers(count: int) -> Iterator[Callable[[Callable[[I64], None], Sequence[I64]], object]]:
-    """Runs a function over blocks, ``count`` at a time, each on one core. torch's own thread count is put back after.
-
-    Not OpenMP's threads: they wait for each other after every step, so that one other busy process makes two
-    of them slower than one. These share nothing and wait once, at the end.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        if count == 1:
-            yield lambda work, blocks: deque(map(work, blocks), maxlen=0)
-        else:
-            with ThreadPoolExecutor(count, "minilm", lambda: torch.set_num_threads(1)) as pool:
-                yield lambda work, blocks: deque(pool.map(work, blocks), maxlen=0)
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Network:

@@ -39,10 +39,15 @@ class ObjectCache:
     def generate(self, prompts: Sequence[str], on_progress: OnProgress | None = None) -> list[Mapping[str, Any] | None]:
         """An object for each prompt, None where the writer came to none; what no run asked before is asked, each once.
 
+        Where a writer tells of single prompts that it came to none (``written``: a server may answer the next time), that is
+        not kept: the next run asks again.
+
         ``on_progress(done, total)`` counts prompts whose object is safe. Raises ArtefactError while another process writes.
         """
         tell = on_progress or (lambda done, total: None)
         held = self._held()
+        write = getattr(self._writer, "written", None) or self._writer.generate
+        kept_too = write == self._writer.generate  # that one always comes to the same, so that None is kept as well
         todo = [text for text in dict.fromkeys(prompts) if _key(text) not in held]
         done = sum(_key(text) in held for text in prompts)
         tell(done, len(prompts))
@@ -55,9 +60,9 @@ class ObjectCache:
                 size = getattr(self._writer, "batch", BATCH)
                 for first in range(0, len(todo), size):
                     part = todo[first : first + size]
-                    found = self._writer.generate(part, self._schema)
-                    self._append({_key(text): one for text, one in zip(part, found, strict=True)})
-                    held.update({_key(text): one for text, one in zip(part, found, strict=True)})
+                    found = {_key(text): one for text, one in zip(part, write(part, self._schema), strict=True)}
+                    self._append({key: one for key, one in found.items() if kept_too or one is not None})
+                    held.update(found)
                     tell(sum(_key(text) in held for text in prompts), len(prompts))
         return [held[_key(text)] for text in prompts]
 

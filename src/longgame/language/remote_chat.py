@@ -17,6 +17,7 @@ import numpy as np
 from longgame.errors import RemoteError
 from longgame.language.calling import Carrier, Line, Refused, Route, installed
 from longgame.language.endpoint import Endpoint, Ledger
+from longgame.language.remote import REQUESTS
 from longgame.language.replies import (
     Lacking,
     Reply,
@@ -74,6 +75,20 @@ class Chat:
     def name(self) -> str:
         """The model's, and these words'; where it runs is no part of it, so a server may move."""
         return f"remote-{self.endpoint.model}+{RECIPE}"
+
+    @property
+    def patient(self) -> bool:
+        """Whether answers come in batches, at their price."""
+        return self._carrier.patient
+
+    @property
+    def batch(self) -> int:
+        """Prompts whose answers are worth keeping before more is asked: what is under way together."""
+        return REQUESTS if self.patient else self.endpoint.concurrency
+
+    def finish(self) -> None:
+        """All answers are safe elsewhere: what a batch brought need not be kept."""
+        self._carrier.finish()
 
     def choose(self, prompts: Sequence[str], options: Sequence[str]) -> F32:
         """(n, m) log-probability of each option as what follows each prompt, in -20 to 0.

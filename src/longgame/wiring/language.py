@@ -21,6 +21,9 @@ from longgame.settings import Settings
 SPELLING = 1024
 """Places for words and their pieces, where spelling is one of several readers."""
 
+CHARACTERS = 4
+"""In a token, roughly, in English; in Chinese a token is one or two."""
+
 Hear = Callable[[str], None]
 
 

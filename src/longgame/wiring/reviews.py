@@ -90,7 +90,9 @@ def wanted(settings: Settings) -> bool:
 def readers_of(settings: Settings) -> tuple[LanguageModel, ...]:
     """What reads a review: the settings' reader of items, and beside it the small language model."""
     items = language_model(settings)
-    return (Asked(SmolLM(settings.language.precision), SENTIMENT), items) if settings.reviews.reader == "smollm" else (items,)
+    if settings.reviews.reader != "smollm":
+        return (items,)
+    return Asked(SmolLM(settings.language.precision, settings.language.threads), SENTIMENT), items
 
 
 def hear(

@@ -16,12 +16,10 @@ from longgame.language.remote import Remote
 from longgame.settings import Settings
 from longgame.store import open_store
 from longgame.types import Item
-from longgame.wiring.language import Hear, language_model, silent
+from longgame.wiring.language import CHARACTERS, Hear, language_model, silent
 
 _SAMPLE = 24
 """Texts that are read to see how fast a model on this machine is."""
-_CHARACTERS = 4
-"""In a token, roughly, in English; in Chinese a token is one or two."""
 
 Tell = Callable[[int, int], None]
 
@@ -71,7 +69,7 @@ def plan(settings: Settings) -> Plan:
     items, model = _items(settings), language_model(settings)
     todo = [text for text in _cache(settings).missing(model, [describe(item) for item in items]) if text.strip()]
     characters = sum(map(len, todo))
-    tokens = sum(-(-len(text) // _CHARACTERS) for text in todo)
+    tokens = sum(-(-len(text) // CHARACTERS) for text in todo)
     if isinstance(model, Remote):
         calls = len(todo) if model.patient else -(-len(todo) // model.endpoint.batch)
         cost = model.endpoint.cost(tokens, 0, SHARE if model.patient else 1.0) if settings.remote.price else None

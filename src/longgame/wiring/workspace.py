@@ -31,6 +31,7 @@ from longgame.wiring.knowledge import book_of, joined, ruled
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
 from longgame.wiring.pictures import fused
+from longgame.wiring.reading_kept import tags_read
 from longgame.wiring.reviews import Voices, hear
 
 _EVENTS = 500_000
@@ -202,8 +203,6 @@ class Workspace:
 
     def read(self) -> Read:
         """Tags that a language model read of items; none where it read none."""
-        from longgame.wiring.reading_items import tags_read  # brings all that reads
-
         return tags_read(self.settings)
 
     def population(self) -> Population:

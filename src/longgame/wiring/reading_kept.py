@@ -1,0 +1,38 @@
+"""What was read from items and lies under the data folder. Brings nothing that reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from longgame.errors import ArtefactError
+from longgame.settings import Settings
+from longgame.types import ItemId
+
+_TEXT = {"part": "text"}
+
+
+def tags_read(settings: Settings) -> Mapping[ItemId, tuple[str, ...]]:
+    """Tags that `longgame understand --what tags` found of items in their texts or that the model told; none before it ran.
+
+    What an attribute says is left out: who counts attributes has it. Raises ArtefactError where the file is no such thing.
+    """
+    path = Path(settings.data.folder) / "reading" / "tags.json"
+    if not path.exists():
+        return {}
+    kept: dict[str, list[dict[str, Any]]] = json_of(path)["items"]
+    new = {id: [one["name"] for one in found if (one["evidence"] or _TEXT)["part"] == "text"] for id, found in kept.items()}
+    return {ItemId(id): tuple(names) for id, names in new.items() if names}
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    """An object that was written here. Raises ArtefactError, naming the file, where it is none."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ArtefactError(f"{path}: is not JSON ({error}); delete it, it is made again") from None
+    if not isinstance(found, dict):
+        raise ArtefactError(f"{path}: must hold an object; delete it, it is made again")
+    return found

