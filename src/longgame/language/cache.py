@@ -1,28 +1,21 @@
 """Vectors on disk, by model and hash of the text: what was read once is never read again.
 
-One folder a model: ``recipe.json`` says whose vectors they are, ``vectors.bin`` holds fixed-size records
-(hash of the text, vector, checksum) and only ever grows. A batch is synced before it is reported, so a
-killed run loses at most one. A torn tail is cut off by the next writer; a damaged record elsewhere is
-read as missing and written again. Readers need no lock; there is one writer at a time, and a second is
-told so.
+A shelf a model: ``vectors.bin`` holds fixed-size records (hash of the text, vector, checksum). A damaged record is read as
+missing and written again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
-from longgame.errors import ArtefactError
-from longgame.language.lock import exclusive
+from longgame.language.shelf import Shelf, hashed
 from longgame.protocols import LanguageModel
 from longgame.shapes import check
 from longgame.types import F32, Bool
@@ -41,7 +34,7 @@ class VectorCache:
 
     def __init__(self, folder: Path | str) -> None:
         self._folder = Path(folder)
-        self._shelves: dict[str, _Shelf] = {}
+        self._known: dict[str, _Vectors] = {}
         self._passing: dict[str, dict[bytes, F32]] = {}
 
     def embed(
@@ -57,7 +50,7 @@ class VectorCache:
         shelf, passing = self._shelf(model), self._passing.setdefault(model.name, {})
         batch = batch or int(getattr(model, "batch", BATCH))  # a model may say what is dear enough to keep at once
         tell = on_progress or (lambda done, total: None)
-        keys = [_key(text) for text in texts]
+        keys = [hashed(text) for text in texts]
         shelf.refresh()
         copies: dict[bytes, int] = {}
         for key in keys:
@@ -89,12 +82,12 @@ class VectorCache:
         """Those of ``texts`` that were never read, each once. Reads nothing with the model; raises as :meth:`embed`."""
         shelf = self._shelf(model)
         shelf.refresh()
-        return [text for text in dict.fromkeys(texts) if _key(text) not in shelf.rows]
+        return [text for text in dict.fromkeys(texts) if hashed(text) not in shelf.rows]
 
-    def _shelf(self, model: LanguageModel) -> _Shelf:
-        if model.name not in self._shelves:
-            self._shelves[model.name] = _Shelf(self._folder, model.name, model.width)
-        return self._shelves[model.name]
+    def _shelf(self, model: LanguageModel) -> _Vectors:
+        if model.name not in self._known:
+            self._known[model.name] = _Vectors(self._folder, model.name, model.width)
+        return self._known[model.name]
 
 
 def embed_in_batches(model: LanguageModel, texts: Sequence[str], on_progress: OnProgress | None = None) -> F32:
@@ -117,45 +110,23 @@ def _read(model: LanguageModel, texts: Sequence[str]) -> tuple[F32, Bool]:
     return vectors, said
 
 
-def _key(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-class _Shelf:
+class _Vectors:
     """The vectors of one model. ``rows`` maps the hash of a text to its record."""
 
     def __init__(self, folder: Path, name: str, width: int) -> None:
-        slug = "".join(c if c.isalnum() or c in "-." else "-" for c in name)[:64].strip(".")
-        self._home = folder / f"{slug}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
-        self._path = self._home / "vectors.bin"
-        self._recipe = {"format": FORMAT, "model": name, "width": width}
+        self._shelf = Shelf(folder, name[:64], name, "vectors.bin", {"format": FORMAT, "model": name, "width": width})
         self._width = width
         self._record = np.dtype([("key", "V16"), ("vector", "<f4", (width,)), ("check", "<u4")])
         self._read_to = 0
         self.rows: dict[bytes, int] = {}
-        self._check_recipe()
-
-    def _check_recipe(self) -> None:
-        path = self._home / "recipe.json"
-        try:
-            found = json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
-            if self._path.exists():
-                raise ArtefactError(
-                    f"{self._home}: holds vectors but no recipe.json; delete the folder to start anew"
-                ) from None
-            return
-        except ValueError as error:
-            raise ArtefactError(f"{path}: is not JSON ({error}); delete {self._home} to start anew") from None
-        if found != self._recipe:
-            raise ArtefactError(f"{path}: expected {self._recipe}, got {found}; delete {self._home} or rename the model")
+        self._shelf.check()
 
     def refresh(self) -> None:
         """Learn of records that this or another process appended. A record still being written is left for later."""
-        whole = self._size() // self._record.itemsize
+        whole = self._shelf.size() // self._record.itemsize
         while self._read_to < whole:
             count = min(_CHUNK, whole - self._read_to)
-            part = np.fromfile(self._path, self._record, count, offset=self._read_to * self._record.itemsize)
+            part = np.fromfile(self._shelf.path, self._record, count, offset=self._read_to * self._record.itemsize)
             for row, (key, good) in enumerate(zip(part["key"].tolist(), self._checks(part), strict=True), self._read_to):
                 if good:
                     self.rows.setdefault(key, row)
@@ -167,28 +138,17 @@ class _Shelf:
         sums = (crc32(raw[at : at + size - 4]) for at in range(0, len(raw), size))
         return [expected == got for expected, got in zip(records["check"].tolist(), sums, strict=True)]
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> AbstractContextManager[None]:
         """The one writer: sees all that was written before, and cuts off what a killed one left half done."""
-        self._home.mkdir(parents=True, exist_ok=True)
-        with exclusive(self._home / "lock"):
-            if not (self._home / "recipe.json").exists():
-                _write_whole(self._home / "recipe.json", json.dumps(self._recipe).encode())
-            with self._path.open("ab") as file:
-                self._repair(file)
-                _sync_folder(self._home)
-            yield
+        return self._shelf.writing(self._whole)
 
-    def _repair(self, file: IO[bytes]) -> None:
+    def _whole(self) -> int:
         # A reader may have counted a record whose bytes came later: with the lock held all there is, is final.
         self.rows.clear()
         self._read_to = 0
         self.refresh()
-        keep = max(self.rows.values(), default=-1) + 1
-        if self._size() != keep * self._record.itemsize:
-            file.truncate(keep * self._record.itemsize)
-            os.fsync(file.fileno())
-            self._read_to = keep
+        self._read_to = max(self.rows.values(), default=-1) + 1
+        return self._read_to * self._record.itemsize
 
     def append(self, keys: Sequence[bytes], vectors: F32) -> None:
         """Add records; they are on disk when it returns."""
@@ -198,10 +158,7 @@ class _Shelf:
         size = self._record.itemsize
         raw = memoryview(records.tobytes())
         records["check"] = [crc32(raw[at : at + size - 4]) for at in range(0, len(raw), size)]
-        with self._path.open("ab") as file:
-            file.write(records.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
+        self._shelf.append(records.tobytes())
         for row, key in enumerate(keys, self._read_to):
             self.rows[key] = row
         self._read_to += len(keys)
@@ -210,30 +167,5 @@ class _Shelf:
         """(n, width) of texts that are all known."""
         if not keys:
             return np.zeros((0, self._width), np.float32)
-        records: npt.NDArray[Any] = np.memmap(self._path, self._record, "r")
+        records: npt.NDArray[Any] = np.memmap(self._shelf.path, self._record, "r")
         return np.array(records["vector"][[self.rows[key] for key in keys]], np.float32)
-
-    def _size(self) -> int:
-        try:
-            return self._path.stat().st_size
-        except FileNotFoundError:
-            return 0
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,24 +1,19 @@
 """Objects that a model wrote, on disk, by recipe and hash of the prompt: what was written once is never written again.
 
-One folder a recipe: ``recipe.json`` says which writer and schema they are of, ``objects.jsonl`` holds a line each (hash,
-object, checksum) and only ever grows. A batch is synced before it is reported, so a killed run loses at most one; a torn tail
-is cut off by the next writer, a damaged line elsewhere counts as missing. One writer at a time, and a second is told so.
+A shelf for each writer and schema: ``objects.jsonl`` holds a line each (hash, object, checksum). A damaged line counts as
+missing.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from longgame.artefacts import sync_folder, write_whole
-from longgame.errors import ArtefactError
 from longgame.language.cache import OnProgress
-from longgame.language.lock import exclusive
+from longgame.language.shelf import Shelf, hashed
 from longgame.protocols import Writer
 
 BATCH = 16
@@ -30,11 +25,9 @@ class ObjectCache:
 
     def __init__(self, folder: Path | str, writer: Writer, schema: Mapping[str, Any]) -> None:
         told = json.dumps([writer.name, schema], sort_keys=True)
-        slug = "".join(c if c.isalnum() or c in "-." else "-" for c in writer.name)[:48].strip(".")
-        self._home = Path(folder) / f"{slug}-{blake2b(told.encode(), digest_size=4).hexdigest()}"
-        self._path = self._home / "objects.jsonl"
+        recipe = {"format": 1, "writer": writer.name, "schema": schema}
+        self._shelf = Shelf(Path(folder), writer.name[:48], told, "objects.jsonl", recipe)
         self._writer, self._schema = writer, schema
-        self._recipe = {"format": 1, "writer": writer.name, "schema": schema}
 
     def generate(self, prompts: Sequence[str], on_progress: OnProgress | None = None) -> list[Mapping[str, Any] | None]:
         """An object for each prompt, None where the writer came to none; what no run asked before is asked, each once.
@@ -52,9 +45,7 @@ class ObjectCache:
         done = sum(_key(text) in held for text in prompts)
         tell(done, len(prompts))
         if todo:
-            self._home.mkdir(parents=True, exist_ok=True)
-            with exclusive(self._home / "lock"):
-                self._repair()
+            with self._shelf.writing(self._whole):
                 held = self._held()
                 todo = sorted((text for text in todo if _key(text) not in held), key=len)
                 size = getattr(self._writer, "batch", BATCH)
@@ -72,36 +63,17 @@ class ObjectCache:
         return [text for text in dict.fromkeys(prompts) if _key(text) not in held]
 
     def _held(self) -> dict[str, Mapping[str, Any] | None]:
-        try:
-            recipe = json.loads((self._home / "recipe.json").read_text("utf-8"))
-        except FileNotFoundError:
-            return {}
-        except ValueError:
-            recipe = None
-        if recipe != self._recipe:
-            raise ArtefactError(f"{self._home}: holds objects of another recipe; delete the folder to start anew")
-        lines = self._path.read_bytes().split(b"\n")[:-1] if self._path.exists() else []
+        self._shelf.check()
+        path = self._shelf.path
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         return dict(filter(None, map(_parsed, lines)))
 
-    def _repair(self) -> None:
-        if not (self._home / "recipe.json").exists():
-            write_whole(self._home / "recipe.json", json.dumps(self._recipe).encode())
-        if self._path.exists():
-            raw = self._path.read_bytes()
-            whole = raw.rfind(b"\n") + 1
-            if whole != len(raw):
-                os.truncate(self._path, whole)
+    def _whole(self) -> int:
+        return self._shelf.path.read_bytes().rfind(b"\n") + 1
 
     def _append(self, found: Mapping[str, Mapping[str, Any] | None]) -> None:
-        fresh = not self._path.exists()
-        with self._path.open("ab") as file:
-            for key, one in found.items():
-                told = json.dumps({"key": key, "object": one}, ensure_ascii=True)
-                file.write(f"{told}\t{crc32(told.encode()):08x}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
-        if fresh:
-            sync_folder(self._home)
+        told = [json.dumps({"key": key, "object": one}, ensure_ascii=True) for key, one in found.items()]
+        self._shelf.append(b"".join(f"{line}\t{crc32(line.encode()):08x}\n".encode() for line in told))
 
 
 def _parsed(line: bytes) -> tuple[str, Mapping[str, Any] | None] | None:
@@ -113,4 +85,4 @@ def _parsed(line: bytes) -> tuple[str, Mapping[str, Any] | None] | None:
 
 
 def _key(text: str) -> str:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashed(text).hex()
