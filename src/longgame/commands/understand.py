@@ -199,5 +199,10 @@ def _say_item(told: dict[str, Any], json: bool) -> None:
         say(f"  {one['text']}  (by the {one['by']})")
         for trouble in one["troubles"]:
             say(f"  the model's was not used: it {trouble}")
-    if not set(told) & {"tags", "attributes", "descriptions"}:
+    if said := told.get("reviews", {}).get("found"):
+        say(f"reviews by {told['reviews']['version']}")
+        for name, one in {"on the whole": said["found"], **said["aspects"]}.items():
+            sure = "" if one["deviation"] is None else f" ± {one['deviation']:.2f}"
+            say(clean(f"  {name}: {one['mean']:.2f}{sure}, {one['count']:,} voices"))
+    if not set(told) & {"tags", "attributes", "descriptions", "reviews"}:
         say("nothing was read of it beside vectors: longgame understand --what tags,attributes,descriptions")

@@ -24,6 +24,8 @@ from longgame.language.smollm import LAYERS, SmolLM
 from longgame.precision import number
 
 SCHEMA = 1
+FOLDER = "adapters"
+"""Where they lie in a data folder."""
 _SUFFIX = ".safetensors"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from longgame.settings.base import Section
 from longgame.settings.load import FILE, Loaded, load_settings
 from longgame.settings.show import as_toml, reference
 from longgame.settings.spans import duration, duration_text
-from longgame.settings.tree import SOURCES, Section, Settings
+from longgame.settings.tree import SOURCES, Settings
 
 __all__ = [
     "FILE",

@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from longgame.errors import ConfigError
-from longgame.settings.tree import Section, Settings
+from longgame.settings.base import Section
+from longgame.settings.tree import Settings
 from longgame.settings.values import toml_value
 
 FILE = "longgame.toml"

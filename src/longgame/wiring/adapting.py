@@ -13,15 +13,13 @@ import numpy as np
 from longgame import artefacts
 from longgame.datasets.labelled import aspects, scored
 from longgame.errors import ArtefactError, ConfigError, DataError, MissingExtra
-from longgame.language.adapter import AdaptConfig, Adapter
+from longgame.language.adapter import FOLDER, AdaptConfig, Adapter
 from longgame.language.adapting import Lessons, Progress, Training
 from longgame.language.lock import exclusive
 from longgame.language.questions import ASPECT_BRIEF, SENTIMENT_BRIEF
 from longgame.language.smollm import WEIGHTS, SmolLM
 from longgame.wiring.training import Say
 
-FOLDER = "adapters"
-"""In the data folder."""
 TELL = 10.0
 """Seconds between two lines of progress."""
 KEEP = 120.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from longgame.errors import ConfigError
@@ -15,6 +16,8 @@ from longgame.language.endpoint import Endpoint
 from longgame.language.multilingual import MultilingualE5
 from longgame.language.remote import Remote
 from longgame.language.remote_chat import Chat
+from longgame.language.smollm import SmolLM
+from longgame.precision import Precision
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 
@@ -43,6 +46,17 @@ def language_model(settings: Settings, hear: Hear = silent) -> LanguageModel:
     if s.model == "e5":
         return MultilingualE5(s.threads)
     return _remote(settings, hear) if s.model == "remote" else MiniLM(s.precision, s.threads)
+
+
+@lru_cache(maxsize=1)
+def small_model(precision: Precision = "auto", threads: int = 1) -> SmolLM:
+    """The small language model of this process: whoever asks shares its weights, which take seconds to load, and its ledger."""
+    return SmolLM(precision, threads)
+
+
+def small_of(settings: Settings) -> SmolLM:
+    """The same, as the settings have it read."""
+    return small_model(settings.language.precision, settings.language.threads)
 
 
 def chat(settings: Settings, hear: Hear = silent) -> Chat:

@@ -324,11 +324,11 @@ def show(settings: Settings, id: str) -> dict[str, Any]:
         raise ConfigError(f"understand --show: there is no item {id!r} in the log; ids are as they were imported")
     out: dict[str, Any] = {"item": id, "text": item.text, "own": dict(item.attributes), "read as": told(item)}
     out["picture"] = pictures.told(settings, item) if item.media else ""
-    for what in RECIPES:
+    for what in (*RECIPES, "reviews"):
         path = Path(settings.data.folder) / "reading" / f"{what}.json"
         if path.exists():
             kept = json_of(path)
-            out[what] = {"version": kept["version"], "found": kept["items"].get(id, [])}
+            out[what] = {"version": kept["version"], "found": kept["items"].get(id, {} if what == "reviews" else [])}
     return out
 
 

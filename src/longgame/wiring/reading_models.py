@@ -15,7 +15,7 @@ from longgame.language.smollm import SmolLM
 from longgame.language.smollm_writer import SmolLMWriter
 from longgame.protocols import Chooser, Writer
 from longgame.settings import Settings
-from longgame.wiring.language import CHARACTERS, Hear, chat, silent
+from longgame.wiring.language import CHARACTERS, Hear, chat, silent, small_of
 
 _SAMPLE = 12
 """Prompts that are asked to see how fast a model on this machine is."""
@@ -53,7 +53,7 @@ class Models:
     def __init__(self, settings: Settings, hear: Hear = silent) -> None:
         """``hear`` hears how a server's batches get on."""
         self._settings, self._hear = settings, hear
-        self._small = SmolLM(settings.language.precision, settings.language.threads)
+        self._small = small_of(settings)
 
     @cached_property
     def _chat(self) -> Chat:

@@ -8,7 +8,7 @@ is drawn to that of all items by how few voices there are. Nothing here is read 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,12 +19,11 @@ from longgame.language.attacks import attacks
 from longgame.language.questions import LIMIT, SENTIMENT
 from longgame.language.sentiment import FEWEST, Opinions, Sentiment, opinions, vectors
 from longgame.language.shield import shield
-from longgame.language.smollm import SmolLM
 from longgame.language.wary import learn
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId, UserId
-from longgame.wiring.language import language_model
+from longgame.wiring.language import language_model, small_of
 
 RECIPE = "opinions-1"
 """Names the columns. It is part of the version of item vectors that have them."""
@@ -33,6 +32,8 @@ MANY = 1000
 """Voices at which the column that counts them is full."""
 
 Tell = Callable[[int, int], None]
+Voice = tuple[ItemId, float, float]
+"""An item, what somebody says of it, and that figure's deviation."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,19 @@ class Voices:
     said: Mapping[str, float]
     """Event id -> estimated rating of a text that was heard and is its user's last word on the item."""
     refused: tuple[Refused, ...]
-    voices: tuple[tuple[ItemId, float, float], ...]
+    voices: tuple[Voice, ...]
     """One a user and item: the item, the rating or its estimate, and that estimate's deviation."""
     low: float
     high: float
     rated: int
     """Reviews with a rating that were learned from."""
     version: str
+    model: Sentiment = field(repr=False, compare=False)
+    """What read them, and refuses."""
 
     def opinions(self, ids: Sequence[ItemId]) -> Opinions:
         """For each of the items."""
-        place = {id: row for row, id in enumerate(ids)}
-        known = [(place[item], rating, noise) for item, rating, noise in self.voices if item in place]
-        item, rating, noise = (np.array([row[column] for row in known], np.float64) for column in range(3))
-        return opinions(item.astype(np.int64), rating, noise, len(ids))
+        return opinions_of(self.voices, ids)
 
     def columns(self, ids: Sequence[ItemId]) -> F32:
         """(I, 3) in [-1, 1], [0, 1] and [0, 1]: the mean from the middle of all, how unsure it is, and how many voices."""
@@ -82,6 +82,14 @@ class Voices:
         return Features(f"{text.version}+{self.version}", text.ids, wide, text.beside + COLUMNS)
 
 
+def opinions_of(voices: Sequence[Voice], ids: Sequence[ItemId]) -> Opinions:
+    """What voices say together of each of the items."""
+    place = {id: row for row, id in enumerate(ids)}
+    known = [(place[item], rating, noise) for item, rating, noise in voices if item in place]
+    item, rating, noise = (np.array([row[column] for row in known], np.float64) for column in range(3))
+    return opinions(item.astype(np.int64), rating, noise, len(ids))
+
+
 def wanted(settings: Settings) -> bool:
     """Whether anything asks for what reviews say."""
     return settings.reviews.features or bool(settings.objective.by_text)
@@ -92,7 +100,7 @@ def readers_of(settings: Settings) -> tuple[LanguageModel, ...]:
     items = language_model(settings)
     if settings.reviews.reader != "smollm":
         return (items,)
-    return Asked(SmolLM(settings.language.precision, settings.language.threads), SENTIMENT), items
+    return Asked(small_of(settings), SENTIMENT), items
 
 
 def hear(
@@ -131,7 +139,7 @@ def hear(
     voices = tuple(last.values())
     # Also of what a reward goes by: who is shown an item ten times, and writes ten times, has one voice.
     said = {id: value for id, value in said.items() if id in last}
-    return Voices(said, refused, voices, model.low, model.high, len(taught), version)
+    return Voices(said, refused, voices, model.low, model.high, len(taught), version, model)
 
 
 def _refused(event: Event) -> Refused:
@@ -139,11 +147,9 @@ def _refused(event: Event) -> Refused:
     return Refused(event.id, event.user, event.item, why or "learned, or nothing to read")
 
 
-def _last_words(
-    log: Sequence[Event], said: Mapping[str, float], model: Sentiment, rated: frozenset[str]
-) -> dict[str, tuple[ItemId, float, float]]:
+def _last_words(log: Sequence[Event], said: Mapping[str, float], model: Sentiment, rated: frozenset[str]) -> dict[str, Voice]:
     """By event id, the last word of each user on each item: a rating counts as it is, in the range of those learned from."""
-    last: dict[tuple[UserId, ItemId], tuple[str, tuple[ItemId, float, float]]] = {}
+    last: dict[tuple[UserId, ItemId], tuple[str, Voice]] = {}
     for event in sorted(log, key=lambda e: (e.at, e.id)):
         if event.kind in rated:
             value, noise = float(np.clip(event.value, model.low, model.high)), 0.0

@@ -27,6 +27,7 @@ from longgame.settings.show import secret
 from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import Event, Item
+from longgame.wiring.aspects import heard
 from longgame.wiring.knowledge import book_of, joined, ruled
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
@@ -99,7 +100,11 @@ class Workspace:
         items = list(self.store.items())
         read = understand(items, language_model(self.settings), self.cache, on_progress)
         told = joined(self.settings, fused(self.settings, read, items, self.cache))
-        return self.voices().beside(told) if opinions and self.settings.reviews.features else told
+        if not opinions or not self.settings.reviews.features:
+            return told
+        voices = self.voices()
+        told = voices.beside(told)
+        return heard(self.settings, self.events(), voices, self.cache).beside(told) if self.settings.reviews.aspects else told
 
     def voices(self) -> Voices:
         """What the log's reviews say. Raises DataError where there is nothing to learn it from."""
