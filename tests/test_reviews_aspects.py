@@ -170,3 +170,10 @@ def test_an_adapter_that_is_none_is_named(folder: Path):
 def test_the_small_model_tells_a_liked_part_from_another():
     told = AspectReader(SmolLM("float32"), ["screen", "keyboard"]).read(["i love the screen .", "the keyboard is awful ."])
     assert told.value[0] > told.value[1] and (np.abs(told.value) < 1).all() and (told.noise > 0).all()
+
+
+def test_who_is_surest_of_itself_does_not_drown_the_others():
+    told = said(*(event(f"h{n}", 70 + n, 3, f"y{n}", "review", text="the battery , such as it is") for n in range(9)))
+    whole = told.opinions([ItemId("i3")])[0]
+    mean = np.mean([value for item, value, _ in told.voices[0] if item == "i3"])
+    assert whole.count[0] == 9 and abs(whole.mean[0] - mean) < 0.1 and len({noise for _, _, noise in told.voices[0]}) == 1

@@ -89,7 +89,13 @@ def heard(
     for row, place, value, noise in zip(told.text, told.aspect, told.value, told.noise, strict=True):
         event = log[row]
         last[place][event.user, event.item] = (event.item, float(value), float(noise))
-    return Aspects(reader.names, tuple(tuple(one.values()) for one in last), reader.version)
+    return Aspects(reader.names, tuple(_alike(list(one.values())) for one in last), reader.version)
+
+
+def _alike(voices: Sequence[Voice]) -> tuple[Voice, ...]:
+    """Each with the deviation of all of them together: by its own, who is surest of itself would drown the others."""
+    noise = float(np.sqrt(np.mean([noise**2 for _, _, noise in voices]))) if voices else 0.0
+    return tuple((item, value, noise) for item, value, _ in voices)
 
 
 def keep(settings: Settings, ids: Sequence[ItemId], voices: Voices, aspects: Aspects | None) -> Mapping[ItemId, Any]:
