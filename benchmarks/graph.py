@@ -1,11 +1,15 @@
 """What a knowledge graph is worth: item vectors with and without it, and with its items shuffled, which is the control.
 
-    python benchmarks/graph.py [--data PATH] [--titles FILE] [--parts content,cold,sequence,…] [--seeds 3] [--json FILE]
+    python benchmarks/graph.py [--data PATH] [--titles FILE] [--facts FOLDER] [--parts content,cold,sequence,…] [--seeds 3]
+        [--json FILE]
 
 PATH is a folder with MovieLens 100K as atomic files and its .kg and .link; without it ``ml100k`` under ``$LONGGAME_DATA`` or
 ``../shared/data``. The published .link of that set has the film ids of MovieLens 1M, so it joins nearly every film to another
 (RUCAIBox/RecSysDatasets issue 130): each film is looked up by title and year in ``--titles`` (``ml1m_text``: id -> a text that
 begins with them) and gets the entity of its id there. ``as-published`` is the file as it is.
+
+With ``--facts`` the facts are tags and attributes that ``longgame understand`` read in that data folder (``.longgame``), of any
+data, and no graph is needed.
 
 Parts: ``content`` (the model near the history's vectors; its shape, the graph's width and its weight are chosen on the
 validation events, then the test is looked at once), ``cold`` (a tenth of the items has no event at all: ranked among
@@ -54,6 +58,7 @@ from longgame.rng import derive
 from longgame.state import state_of
 from longgame.types import F32, I64, ItemId
 from longgame.wiring.reading import read
+from longgame.wiring.reading_kept import facts_read
 from longgame.wiring.workspace import one_thread
 
 WIDTHS, WEIGHTS = (32, 64, 128), (0.5, 1.0, 1.5)
@@ -108,6 +113,16 @@ def data_of(path: Path, titles: Path, cache: Path) -> Data:
     share = np.isin(known.log.item, [i for i, id in enumerate(known.log.items) if id in set(graph.items)]).mean()
     print(f"graph: {len(graph):,} facts, {len(graph.once()):,} said once; {len(graph.items):,} films, {share:.1%} of events")
     return Data(known.log, Cut.of(known.log).split(known.log), known.features, graph, published)
+
+
+def data_read(path: Path, folder: Path, cache: Path) -> Data:
+    """The same with what was read of the items in the place of the graph."""
+    known = read(path, cache=VectorCache(cache / "vectors"), say=print)
+    graph = facts_read(folder)
+    if graph is None:
+        raise SystemExit(f"{folder}: no tags or attributes were read there; run `longgame understand --what tags,attributes`")
+    print(f"read: {len(graph):,} facts of {len(graph.items):,} items")
+    return Data(known.log, Cut.of(known.log).split(known.log), known.features, graph, graph)
 
 
 def vectors(data: Data, graph: Graph, width: int) -> F32:
@@ -276,6 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=home / "ml100k")
     parser.add_argument("--titles", type=Path, default=home / "ml1m_text" / "llm_response_item.json")
+    parser.add_argument("--facts", type=Path, help="data folder that tags and attributes were read in, in place of a graph")
     parser.add_argument("--parts", default="content,cold,sequence,sequence-cold")
     parser.add_argument("--width", type=int, help="of the graph's vectors; left out: chosen on validation")
     parser.add_argument("--weight", type=float, help="of the graph beside the text; left out: chosen on validation")
@@ -288,11 +304,15 @@ def main() -> None:
     parser.add_argument("--write-links", type=Path, help="write the corrected joins here, for `longgame knowledge --links`")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     asked = parser.parse_args()
-    for needed in (asked.data, asked.titles):
+    for needed in (asked.data, asked.facts or asked.titles):
         if not needed.exists():
             raise SystemExit(f"{needed}: there is no such data; say where it is with --data, --titles or LONGGAME_DATA")
     one_thread()
-    data, parts, out = data_of(asked.data, asked.titles, asked.cache), asked.parts.split(","), dict[str, Any]()
+    parts, out = asked.parts.split(","), dict[str, Any]()
+    if asked.facts:
+        data, arms = data_read(asked.data, asked.facts, asked.cache), [arm for arm in ARMS if arm != "as published"]
+    else:
+        data, arms = data_of(asked.data, asked.titles, asked.cache), list(ARMS)
     if asked.write_links:
         pairs = zip(data.graph.items, data.graph.entity.tolist(), strict=True)
         rows = "".join(f"{item}\t{data.graph.entities[entity]}\n" for item, entity in pairs)
@@ -302,15 +322,15 @@ def main() -> None:
         shapes, width, weight = choose(data)
     out["chosen"] = {"width": width, "weight": weight}
     seeds = [arms_of(data, width, weight, seed) for seed in range(asked.seeds)] if width and weight else []
-    some = asked.arms.split(",")
+    some = [arm for arm in asked.arms.split(",") if arm in arms]
     passes: dict[str, Any] = {"epochs": asked.epochs, "patience": 0} if asked.epochs else {}
     before, test = data.split.before, data.split.test
     if "rules" in parts:
         rules(data, out)
     if "content" in parts:
-        report("content", {a: [judged(Content(shapes[a]), before, test, f[a]) for f in seeds] for a in ARMS}, out)
+        report("content", {a: [judged(Content(shapes[a]), before, test, f[a]) for f in seeds] for a in arms}, out)
     if "cold" in parts:
-        report("content, cold", {a: [cold(Content(shapes[a]), data, f[a], s) for s, f in enumerate(seeds)] for a in ARMS}, out)
+        report("content, cold", {a: [cold(Content(shapes[a]), data, f[a], s) for s, f in enumerate(seeds)] for a in arms}, out)
     for part in [part for part in ("sequence", "sequence-cold") if part in parts]:
         found: dict[str, list[RankingResult]] = {}
         for seed, features in enumerate(seeds):

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from longgame.cli import app
+from longgame.errors import ConfigError
 from longgame.language.remote_chat import Chat
 from longgame.language.vocabulary import Vocabulary
 from longgame.rng import derive
@@ -19,6 +20,7 @@ from longgame.settings import load_settings
 from longgame.store import open_store
 from longgame.types import F32, Item, ItemId
 from longgame.wiring.reading_items import Reader
+from longgame.wiring.workspace import workspace
 from tests.endpoint_kit import Handler, Server, message, serving
 
 RUNNER = CliRunner()
@@ -226,3 +228,22 @@ def test_a_server_is_asked_only_where_it_is_named(folder: Path, monkeypatch: pyt
     monkeypatch.setenv("LONGGAME_READING__CHOOSER", "remote")
     result = run("understand", "--what", "tags")
     assert result.exit_code == 2 and "remote.chat" in result.stderr
+
+
+def test_what_was_read_joins_the_item_vectors_where_the_settings_want_it(folder: Path):
+    catalogue()
+    settings = load_settings(
+        folder / "longgame.toml", {}, {"reading.use": True, "reading.width": 5, "reading.weight": 2.0}
+    ).settings
+    with workspace(settings) as ws, pytest.raises(ConfigError, match=r"longgame understand --what tags,attributes"):
+        ws.text()
+    answer("understand", "--what", "tags,attributes")
+    plain = load_settings(folder / "longgame.toml", {}).settings
+    with workspace(settings) as ws, workspace(plain) as other:
+        wide, narrow = ws.text(), other.text()
+    assert wide.width == narrow.width + 5 and wide.version.startswith(f"{narrow.version}+graph-")
+    read = wide.vectors[:, narrow.width :]
+    np.testing.assert_allclose(np.linalg.norm(read, axis=1), 2.0, atol=1e-5)
+    kinds = np.array([n % 3 > 0 for n in range(120)])  # i0, i3, ... are of ponies, the others of robots
+    close = read @ read.T / 4
+    assert close[kinds][:, kinds].mean() > close[kinds][:, ~kinds].mean() + 0.3, "what is said of items tells them apart"

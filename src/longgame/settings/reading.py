@@ -44,6 +44,13 @@ class ReadingSection(Section):
     """Name to a type (year, size, colour), found in texts, or to options that a model may tell: { sex = ["women", "men"] }."""
     thin: Count = 12
     """Words of a text up to which an item gets a description."""
+    use: bool = False
+    """Whether tags and attributes that were read join the item vectors, in training and evaluation: each is a fact of its item,
+    and facts become vectors as those of a graph do (section knowledge)."""
+    width: Count = 64
+    """Numbers that an item gets from them, at most."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """What they count beside the text, which counts 1."""
 
 
 class PicturesSection(Section):

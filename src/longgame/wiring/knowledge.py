@@ -20,6 +20,7 @@ from longgame.language.features import Features
 from longgame.protocols import EventStore
 from longgame.settings import Settings
 from longgame.types import Event, Item, ItemId
+from longgame.wiring.reading_kept import facts_read
 
 AGREES = 0.01
 """Share of joins at random that may agree with the items' attributes as well as the given one, at most."""
@@ -123,7 +124,26 @@ def joined(settings: Settings, text: Features) -> Features:
             f"knowledge.use is true, and {graph_path(settings)} does not exist: run `longgame knowledge PATH` on the facts, or "
             "set knowledge.use = false"
         )
-    vectors, weight = vectors_of(settings, graph), settings.knowledge.weight
+    return _beside(text, vectors_of(settings, graph), settings.knowledge.weight)
+
+
+def tagged(settings: Settings, text: Features) -> Features:
+    """The same with what was read of the items beside, where the settings want it.
+
+    Raises ConfigError where they do and nothing was read.
+    """
+    if not settings.reading.use:
+        return text
+    graph = facts_read(Path(settings.data.folder))
+    if graph is None:
+        raise ConfigError(
+            "reading.use is true, and no tags or attributes were read: run `longgame understand --what tags,attributes`, or "
+            "set reading.use = false"
+        )
+    return _beside(text, embed(graph, VectorConfig(settings.reading.width)), settings.reading.weight)
+
+
+def _beside(text: Features, vectors: GraphVectors, weight: float) -> Features:
     both = np.concatenate([text.vectors, np.float32(weight) * vectors.rows(text.ids)], axis=1)
     return Features(f"{text.version}+{vectors.version}x{weight:g}", text.ids, both)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from longgame.errors import ArtefactError
+from longgame.knowledge.graph import Graph
 from longgame.settings import Settings
 from longgame.types import ItemId
 
@@ -25,6 +26,23 @@ def tags_read(settings: Settings) -> Mapping[ItemId, tuple[str, ...]]:
     kept: dict[str, list[dict[str, Any]]] = json_of(path)["items"]
     new = {id: [one["name"] for one in found if (one["evidence"] or _TEXT)["part"] == "text"] for id, found in kept.items()}
     return {ItemId(id): tuple(names) for id, names in new.items() if names}
+
+
+def facts_read(folder: Path) -> Graph | None:
+    """Tags and attributes of a data folder as facts of items; None where none were read. Raises ArtefactError as above.
+
+    What an item is told with less confidence is as much a fact as what it says: all of it is likelier so than not.
+    """
+    facts: list[tuple[str, str, str]] = []
+    for what in ("tags", "attributes"):
+        path = folder / "reading" / f"{what}.json"
+        kept: dict[str, list[dict[str, Any]]] = json_of(path)["items"] if path.exists() else {}
+        for id, found in kept.items():
+            facts += [
+                (f"item {id}", *((one["name"], one["value"]) if "value" in one else ("tag", one["name"]))) for one in found
+            ]
+    links = {ItemId(head.removeprefix("item ")): head for head, _, _ in facts}  # no id may be the name of a tag
+    return Graph.of(facts, links) if facts else None
 
 
 def json_of(path: Path) -> dict[str, Any]:

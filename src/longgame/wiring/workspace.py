@@ -28,7 +28,7 @@ from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import Event, Item
 from longgame.wiring.aspects import heard
-from longgame.wiring.knowledge import book_of, joined, ruled
+from longgame.wiring.knowledge import book_of, joined, ruled, tagged
 from longgame.wiring.language import language_model
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
 from longgame.wiring.pictures import fused
@@ -93,13 +93,13 @@ class Workspace:
     cache: VectorCache
 
     def text(self, on_progress: OnProgress | None = None, opinions: bool = True) -> Features:
-        """Text vectors of every item in the log, with what pictures, a graph and reviews say where the settings want that.
+        """Text vectors of every item, with what pictures, a graph, tags and reviews say where the settings want that.
 
         What was read before is not read again.
         """
         items = list(self.store.items())
         read = understand(items, language_model(self.settings), self.cache, on_progress)
-        told = joined(self.settings, fused(self.settings, read, items, self.cache))
+        told = tagged(self.settings, joined(self.settings, fused(self.settings, read, items, self.cache)))
         if not opinions or not self.settings.reviews.features:
             return told
         voices = self.voices()
