@@ -99,7 +99,7 @@ CLAIMS = (
     Claim(
         "graph",
         "item vectors with a knowledge graph, without it and with it shuffled; rules beside item-kNN "
-        "([knowledge.md](knowledge.md))",
+        "([knowledge.md](knowledge.md)); `--facts`: the same of what a model read ([reading.md](reading.md))",
         "paired differences",
     ),
     Claim("clicks", "clicks on Last.FM by KGCN's protocol, popularity and item-kNN beside the graph", "AUC .796"),
