@@ -149,7 +149,7 @@ def test_the_command_reads_reviews_and_names_what_was_refused(log: Path):
     assert (told["rated"], told["read"], told["voices"]) == (40, 1, 41) and told["refused"][0]["event"] == "bad"
     plain = CliRunner().invoke(app, ["understand", "--what", "reviews"])
     assert "1 refused" in plain.output and "refused bad of troll on i1" in plain.output
-    for wrong in (["--what", "films"], ["--what", "reviews", "--plan"]):
+    for wrong in (["--what", "films"], ["--what", "reviews", "--budget", "soon"]):
         assert CliRunner().invoke(app, ["understand", *wrong]).exit_code == 2
 
 

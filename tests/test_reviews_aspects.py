@@ -177,3 +177,28 @@ def test_who_is_surest_of_itself_does_not_drown_the_others():
     whole = told.opinions([ItemId("i3")])[0]
     mean = np.mean([value for item, value, _ in told.voices[0] if item == "i3"])
     assert whole.count[0] == 9 and abs(whole.mean[0] - mean) < 0.1 and len({noise for _, _, noise in told.voices[0]}) == 1
+
+
+def test_a_plan_keeps_nothing_and_a_budget_goes_on_where_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    model = Blunt()
+    monkeypatch.setattr("longgame.wiring.aspects.small_of", lambda settings: model)
+    monkeypatch.setattr("longgame.language.cache.BATCH", 8)
+
+    def run(*words: str) -> dict[str, Any]:
+        done = CliRunner().invoke(app, ["understand", "--what", "reviews", *words, "--json"], catch_exceptions=False)
+        told: dict[str, Any] = json.loads(done.output)
+        return told
+
+    planned = {one["model"].split("-")[0].split("+")[0]: one["texts"] for one in run("--plan")["models"]}
+    assert planned["blunt"] == 5 and planned["hashing"] > 24, "the questions, and the texts of all reviews"
+    assert run("--plan")["models"] and not (Path(".longgame") / "vectors").exists(), "nothing is kept"
+    said = CliRunner().invoke(app, ["understand", "--what", "reviews", "--plan"], catch_exceptions=False).output
+    assert "5 texts by blunt+aspect" in said and "here and now" in said
+    model.asked.clear()
+    rounds = 0
+    while (told := run("--budget", "0"))["left"]:
+        rounds += 1
+        assert rounds < 9 and not (Path(".longgame") / "reading" / "reviews.json").exists()
+    assert rounds > 1 and told["aspects"]["battery"]["voices"] == 3 and len(model.asked) == planned["blunt"]
+    left = CliRunner().invoke(app, ["understand", "--what", "reviews", "--plan"], catch_exceptions=False).output
+    assert "all reviews were read already" in left

@@ -12,27 +12,32 @@ if TYPE_CHECKING:
 
     from longgame.settings import Settings
     from longgame.wiring.reviews import Voice
+    from longgame.wiring.workspace import Workspace
 
 
-def say_reviews(settings: Settings, json: bool) -> None:
+def say_reviews(settings: Settings, plan: bool, seconds: float | None, json: bool) -> None:
     """Reads every review that no run has read before; says how many were heard, what of, and which were not."""
-    from longgame.wiring.aspects import heard, keep, reader_of
-    from longgame.wiring.reviews import hear
+    from longgame.wiring.hearing import listen
     from longgame.wiring.workspace import one_thread, workspace
 
     one_thread()
-    reader, aspects = reader_of(settings) if settings.reviews.aspects else None, None
     with workspace(settings) as ws:
+        if plan:
+            _say_plan(ws, json)
+            return
         with progress("understand", "reviews", quiet=json) as advance:
-            told = hear(settings, ws.events(), ws.cache, tell=advance)
-        if reader is not None:
-            with progress("aspects", "reviews", quiet=json) as advance:
-                aspects = heard(settings, ws.events(), told, ws.cache, reader, advance)
-        keep(settings, [item.id for item in ws.store.items()], told, aspects)
+            done = listen(ws, seconds, advance)
+    told, aspects = done.voices, done.aspects
+    if told is None:
+        if json:
+            say_json({"left": done.left})
+        else:
+            say(f"{done.left:,} texts or more are left: the same command goes on")
+        return
     parts = {} if aspects is None else {name: _part(voices) for name, voices in zip(aspects.names, aspects.voices, strict=True)}
     if json:
         refused = [asdict(one) for one in told.refused]
-        counts = {"rated": told.rated, "read": len(told.said), "voices": len(told.voices)}
+        counts = {"left": 0, "rated": told.rated, "read": len(told.said), "voices": len(told.voices)}
         say_json({**counts, "aspects": parts, "refused": refused})
         return
     say(
@@ -52,3 +57,16 @@ def _part(voices: Sequence[Voice]) -> dict[str, Any]:
     """What is said of one aspect of all items."""
     mean = sum(value for _, value, _ in voices) / len(voices) if voices else None
     return {"voices": len(voices), "items": len({item for item, _, _ in voices}), "mean": mean}
+
+
+def _say_plan(ws: Workspace, json: bool) -> None:
+    from longgame.wiring.hearing import plan
+
+    found = plan(ws)
+    if json:
+        say_json({"models": [asdict(one) for one in found]})
+        return
+    for one in found:
+        say(f"{one.texts:,} texts by {one.model}, about {one.seconds:,.0f} s here and now")
+    if not found:
+        say("all reviews were read already")

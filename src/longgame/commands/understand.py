@@ -33,10 +33,10 @@ def understand(
     """Read every item's text and picture, or every review, with the models for it. What was read is not read again."""
     settings = settings_of(ctx, {"language.model": model})
     if what == "reviews":
-        if plan or budget is not None or show is not None:
-            raise _no_bounds()
-        say_reviews(settings, json)
-        return
+        if show is None:
+            say_reviews(settings, plan, _seconds(budget), json)
+            return
+        what = "vectors"  # an item is shown with all that is known of it
     kinds, seconds = _kinds(what), _seconds(budget)
     if show is not None:
         from longgame.wiring.reading_items import show as shown
@@ -57,12 +57,6 @@ def understand(
         said[name] = told
     if json:
         say_json(said)
-
-
-def _no_bounds() -> Exception:
-    from longgame.errors import ConfigError
-
-    return ConfigError("--what reviews: has no plan, no budget and nothing to show; stopped, it goes on where it was")
 
 
 def _kinds(what: str) -> list[str]:

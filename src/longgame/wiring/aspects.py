@@ -23,8 +23,9 @@ from longgame.language.sentiment import Opinions
 from longgame.protocols import Chooser
 from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId, UserId
+from longgame.wiring.budget import Tell
 from longgame.wiring.language import small_of
-from longgame.wiring.reviews import Tell, Voice, Voices, opinions_of
+from longgame.wiring.reviews import Voice, Voices, opinions_of
 
 COLUMNS = 2
 """Of each aspect."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from longgame.protocols import PictureModel
 from longgame.settings import Settings
 from longgame.store import open_store
 from longgame.types import Bool, Item
+from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import language_model
 
 KIND = "image"
@@ -35,8 +36,6 @@ CHANGED = 0.1
 """Share of the items with a picture that may be new before the fusion is learned anew."""
 _SAMPLE = 12
 """Pictures that are read to see how fast the model is on this machine."""
-
-Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -79,10 +78,6 @@ class Done:
     seconds: float
     fusion: str
     """Version of how they join the texts; empty where it was not learned."""
-
-
-class _Spent(Exception):
-    """The budget is spent. What was read is safe."""
 
 
 def root(settings: Settings) -> Path:
@@ -203,32 +198,21 @@ def read(settings: Settings, budget: float | None = None, tell: Tell = lambda do
     """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch that is under way then, and
     learns how pictures join the texts, where that is not known or a tenth of the pictures is new. Texts that were not read
     yet are read for it, unless a server would have to."""
-    began, items, model = time.perf_counter(), _items(settings), _model()
+    bound, items, model = Budget(budget, tell), _items(settings), _model()
     found, cache = find(settings, items), _cache(settings)
-    held: list[int] = []
-    done = 0
-
-    def told_of(now: int, total: int) -> None:
-        nonlocal done
-        first, done = not held, now
-        held[:] = held or [now]
-        tell(now, total)
-        if budget is not None and now < total and not first and time.perf_counter() - began >= budget:
-            raise _Spent
-
     without = dict(Counter(one.why for one in found if not one.known))
     try:
-        pictures, new = _vectors(items, found, model, cache, told_of)
-    except _Spent:
-        left = sum(bool(one.known) for one in found) - done
-        return Done(model.name, len(items), done - held[0], done, without, left, time.perf_counter() - began, "")
+        pictures, new = _vectors(items, found, model, cache, bound)
+    except Spent:
+        left = sum(bool(one.known) for one in found) - bound.done
+        return Done(model.name, len(items), bound.done - bound.held, bound.done, without, left, bound.passed, "")
     seen: Bool = np.asarray(pictures.vectors.any(axis=1))
     if broken := sum(bool(one.known) and not seen[row] for row, one in enumerate(found)):
         without["cannot be read as a picture"] = broken
     version = ""
     if seen.sum() >= 2:
         version = _fusion(settings, _texts(settings, items, cache), pictures, anew=True).version
-    return Done(model.name, len(items), new, int(seen.sum()), without, 0, time.perf_counter() - began, version)
+    return Done(model.name, len(items), new, int(seen.sum()), without, 0, bound.passed, version)
 
 
 def _texts(settings: Settings, items: Sequence[Item], cache: VectorCache) -> Features:

@@ -6,9 +6,8 @@ Each is an artefact with the version of its recipe; what a model said is cached 
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
@@ -31,6 +30,7 @@ from longgame.settings import Settings
 from longgame.store import open_store
 from longgame.types import Event, Item
 from longgame.wiring import pictures
+from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import Hear, language_model, silent
 from longgame.wiring.reading_kept import json_of
 from longgame.wiring.reading_models import Models, Part
@@ -43,8 +43,6 @@ _EXAMPLES = 4
 _NEAR = 2
 _OBJECT = 60
 """Tokens of a description that is written, or so."""
-
-Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -78,10 +76,6 @@ class Read:
     seconds: float
     ledger: Ledger
     note: str = ""
-
-
-class _Spent(Exception):
-    """The budget is spent. What was asked is safe."""
 
 
 class Reader:
@@ -199,26 +193,15 @@ class Reader:
         """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch under way then."""
         if budget is not None:
             self._must_be_read("--budget")
-        began, before, left, heard = time.perf_counter(), self.ledger, 0, False
-
-        def told_of(done: int, total: int) -> None:
-            nonlocal left, heard
-            left, first, heard = total - done, not heard, True
-            tell(done, total)
-            # The first word is what was there before: a budget that loading used up still gets a batch.
-            if budget is not None and left and not first and time.perf_counter() - began >= budget:
-                raise _Spent
-
-        version, found, note = "", 0, ""
+        before, bound, version, found, note = self.ledger, Budget(budget, tell), "", 0, ""
+        reads = {"tags": self._tags, "attributes": self._attributes, "descriptions": self._descriptions}
         try:
-            version, found, note = {"tags": self._tags, "attributes": self._attributes, "descriptions": self._descriptions}[
-                what
-            ](told_of)
-        except _Spent:
+            version, found, note = reads[what](bound)
+        except Spent:
             version = self._todo(what)[0]
-        if not left:
+        else:
             self._models.finish()  # the caches have it all
-        return Read(what, version, len(self.items), found, left, time.perf_counter() - began, self.ledger - before, note)
+        return Read(what, version, len(self.items), found, bound.left, bound.passed, self.ledger - before, note)
 
     def _tags(self, tell: Tell) -> tuple[str, int, str]:
         reader = self._tagger

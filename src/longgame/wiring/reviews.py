@@ -7,7 +7,7 @@ is drawn to that of all items by how few voices there are. Nothing here is read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from longgame.language.wary import learn
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId, UserId
+from longgame.wiring.budget import Tell
 from longgame.wiring.language import language_model, small_of
 
 RECIPE = "opinions-1"
@@ -31,7 +32,6 @@ COLUMNS = 3
 MANY = 1000
 """Voices at which the column that counts them is full."""
 
-Tell = Callable[[int, int], None]
 Voice = tuple[ItemId, float, float]
 """An item, what somebody says of it, and that figure's deviation."""
 

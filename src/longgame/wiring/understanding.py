@@ -16,12 +16,11 @@ from longgame.language.remote import Remote
 from longgame.settings import Settings
 from longgame.store import open_store
 from longgame.types import Item
+from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import CHARACTERS, Hear, language_model, silent
 
 _SAMPLE = 24
 """Texts that are read to see how fast a model on this machine is."""
-
-Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,6 @@ class Done:
     """Of a server."""
 
 
-class _Spent(Exception):
-    """The budget is spent. What was read is safe."""
-
-
 def plan(settings: Settings) -> Plan:
     """Nothing is written and no server is asked; a model on this machine reads a few of the texts."""
     items, model = _items(settings), language_model(settings)
@@ -74,7 +69,7 @@ def plan(settings: Settings) -> Plan:
         calls = len(todo) if model.patient else -(-len(todo) // model.endpoint.batch)
         cost = model.endpoint.cost(tokens, 0, SHARE if model.patient else 1.0) if settings.remote.price else None
         return Plan(model.name, len(items), len(todo), characters, tokens, None, calls, cost)
-    return Plan(model.name, len(items), len(todo), characters, tokens, _seconds(model.embed, todo), None, None)
+    return Plan(model.name, len(items), len(todo), characters, tokens, seconds_of(model.embed, todo), None, None)
 
 
 def understand(
@@ -82,28 +77,16 @@ def understand(
 ) -> Done:
     """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch that is under way then."""
     items, model, cache = _items(settings), language_model(settings, hear), _cache(settings)
-    held: list[int] = []
-    done = left = 0
-    began = time.perf_counter()
-
-    def told(now: int, total: int) -> None:
-        nonlocal done, left
-        held[:] = held or [now]  # the first word is what the cache held
-        done, left = now, total - now
-        tell(now, total)
-        if budget is not None and now < total and time.perf_counter() - began >= budget:
-            raise _Spent
-
+    bound = Budget(budget, tell)
     try:
-        features: Features | None = read(items, model, cache, told)
-    except _Spent:
+        features: Features | None = read(items, model, cache, bound)
+    except Spent:
         features = None
     ledger = None
     if isinstance(model, Remote):
         model.finish()  # the cache has it all
         ledger = model.ledger
-    new = done - (held[0] if held else 0)
-    return Done(model.name, len(items), new, left, time.perf_counter() - began, features, ledger)
+    return Done(model.name, len(items), bound.done - bound.held, bound.left, bound.passed, features, ledger)
 
 
 def _items(settings: Settings) -> Sequence[Item]:
@@ -118,7 +101,7 @@ def _cache(settings: Settings) -> VectorCache:
     return VectorCache(Path(settings.data.folder) / "vectors")
 
 
-def _seconds(embed: Callable[[Sequence[str]], object], texts: Sequence[str]) -> float:
+def seconds_of(embed: Callable[[Sequence[str]], object], texts: Sequence[str]) -> float:
     """For all of ``texts``, by the time for some of every length: a text takes as long as it is."""
     if not texts:
         return 0.0

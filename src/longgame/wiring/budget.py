@@ -1,0 +1,48 @@
+"""A bound on the seconds that reading may take: it ends after the batch under way, all of which is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Tell = Callable[[int, int], None]
+"""Told how many of all are safe."""
+
+
+class Spent(Exception):
+    """The budget is spent. What was read is safe."""
+
+
+class Budget:
+    """Handed to what reads in the place of a :data:`Tell`, which it tells on. One for all that the seconds are for."""
+
+    def __init__(self, seconds: float | None, tell: Tell = lambda done, total: None) -> None:
+        """``seconds`` from now on; None: no bound."""
+        self._seconds, self._tell, self._began = seconds, tell, time.perf_counter()
+        self._heard = self._moved = False
+        self.held = self.done = self.total = 0
+        """Of what is read now: what was there before, what is there, and all."""
+
+    @property
+    def left(self) -> int:
+        """Of what is read now."""
+        return self.total - self.done
+
+    @property
+    def passed(self) -> float:
+        """Seconds so far."""
+        return time.perf_counter() - self._began
+
+    def __call__(self, done: int, total: int) -> None:
+        """Raises Spent where the seconds are over and something is left.
+
+        Not before a batch was read, whatever loading used up and however many parts were there already: else the same command
+        would never go on.
+        """
+        self._moved = self._moved or (self._heard and total == self.total and done > self.done)
+        if not self._heard:
+            self.held, self._heard = done, True  # the first word is what was there before
+        self.done, self.total = done, total
+        self._tell(done, total)
+        if self._seconds is not None and self._moved and self.left and self.passed >= self._seconds:
+            raise Spent

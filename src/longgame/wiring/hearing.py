@@ -1,0 +1,91 @@
+"""``longgame understand --what reviews``: what all reviews say, planned, within a budget, and kept for people to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from longgame.language import VectorCache
+from longgame.language.cache import OnProgress
+from longgame.protocols import LanguageModel
+from longgame.settings import Settings
+from longgame.types import F32
+from longgame.wiring.aspects import Aspects, heard, keep, reader_of
+from longgame.wiring.budget import Budget, Spent, Tell
+from longgame.wiring.reviews import Voices, hear
+from longgame.wiring.understanding import seconds_of
+from longgame.wiring.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one model will be asked."""
+
+    model: str
+    texts: int
+    """That were not read before, each once; the attacks that a model learns to refuse by are among them."""
+    seconds: float
+    """On this machine as it is now, as a sample says."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What reading took, and what came of it."""
+
+    voices: Voices | None
+    """None where the budget ended before all was read."""
+    aspects: Aspects | None
+    """None too where none are asked for."""
+    left: int
+    """Texts of the model under way that the budget did not reach."""
+    seconds: float
+
+
+class _Rehearsal(VectorCache):
+    """A cache that has nothing read: it remembers what would be, and gives zeros."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.todo: dict[str, tuple[LanguageModel, dict[str, None]]] = {}
+
+    def embed(
+        self, model: LanguageModel, texts: Sequence[str], on_progress: OnProgress | None = None, batch: int | None = None
+    ) -> F32:
+        self.todo.setdefault(model.name, (model, {}))[1].update(dict.fromkeys(self.missing(model, texts)))
+        return np.zeros((len(texts), model.width), np.float32)
+
+
+def plan(ws: Workspace) -> list[Forecast]:
+    """By model, what hearing all reviews will take. Nothing is kept; each model reads a few of the texts.
+
+    Raises as :func:`listen`.
+    """
+    rehearsal = _Rehearsal(Path(ws.settings.data.folder) / "vectors")
+    _all(ws, rehearsal, lambda done, total: None)
+    return [
+        Forecast(name, len(todo), seconds_of(model.embed, list(todo))) for name, (model, todo) in rehearsal.todo.items() if todo
+    ]
+
+
+def listen(ws: Workspace, budget: float | None = None, tell: Tell = lambda done, total: None) -> Heard:
+    """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch under way then.
+
+    Raises DataError where there is too little to learn from, and as ``aspects.reader_of``.
+    """
+    bound = Budget(budget, tell)
+    try:
+        voices, aspects = _all(ws, ws.cache, bound)
+    except Spent:
+        return Heard(None, None, bound.left, bound.passed)
+    keep(ws.settings, [item.id for item in ws.store.items()], voices, aspects)
+    return Heard(voices, aspects, 0, bound.passed)
+
+
+def _all(ws: Workspace, cache: VectorCache, tell: Tell) -> tuple[Voices, Aspects | None]:
+    settings: Settings = ws.settings
+    reader = reader_of(settings) if settings.reviews.aspects else None  # what is wrong with it is said before anything is read
+    voices = hear(settings, ws.events(), cache, tell=tell)
+    return voices, None if reader is None else heard(settings, ws.events(), voices, cache, reader, tell)
