@@ -105,7 +105,7 @@ def test_a_prompt_without_an_answer_has_nothing_said_and_all_without_is_an_error
         np.testing.assert_allclose(np.exp(chat(server).choose(["a"], OPTIONS)), [[0.2, 0.6, 0.2]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("options", [("a",), ("no", "not sure"), ("a", "A "), ("", "a")])
+@pytest.mark.parametrize("options", [("a",), ("no", "not sure"), ("a", "A "), ("", "a"), ("face cream", "Face mask", "makeup")])
 def test_options_that_begin_alike_are_refused_before_anything_is_sent(options):
     with serving(says("a")) as server, pytest.raises(ConfigError, match="begins like another"):
         chat(server).choose(["x"], options)

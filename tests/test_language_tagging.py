@@ -18,7 +18,7 @@ from longgame.language.attributes import vocabulary as options_of
 from longgame.language.attributes import wanted
 from longgame.language.calibrated import auc, calibration_error, logistic, probability
 from longgame.language.sides import Sides
-from longgame.language.tagging import TagReader, question, told
+from longgame.language.tagging import TagReader, _told_apart, question, told
 from longgame.language.vocabulary import Tag, Vocabulary
 from longgame.rng import derive
 from longgame.types import F32, Item, ItemId
@@ -201,3 +201,15 @@ def test_the_version_knows_the_items_that_are_left_to_learn_from(tmp_path: Path)
         return TagReader(some, vocabulary, HashingModel(32), None, VectorCache(tmp_path)).version
 
     assert version(items) == version(items[::-1]) != version(items[:40])
+
+
+def test_names_that_a_chooser_cannot_tell_apart_share_an_answer_whatever_their_case():
+    class FirstWords:
+        name = "first words"
+
+        def choose(self, prompts: Sequence[str], options: Sequence[str]) -> F32:
+            if len({option.split()[0].casefold() for option in options}) < len(options):
+                raise ConfigError("word them so that their first words differ")
+            return np.zeros((len(prompts), len(options)), np.float32)
+
+    assert _told_apart(FirstWords(), ["Robot", "robot hero tale", "makeup", "face mask", "Face cream"]) == [0, 0, 1, 2, 2]

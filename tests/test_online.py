@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -119,6 +120,29 @@ def test_new_and_sold_out_items_change_what_is_served_and_nothing_is_learned_twi
         drain(follower)
         assert learner(follower).rounds > before
         assert drain(Follower(ws)) == 0  # another process goes on where this one is
+
+
+def test_items_read_by_another_recipe_wait_and_end_nothing(folder, monkeypatch):
+    with workspace(settings(folder)) as ws:
+        said: list[str] = []
+        follower = Follower(ws, said.append)
+        drain(follower)
+        first, text = live(ws), type(ws).text
+
+        def anew(self):  # as where tags were read again, and the item vectors have them
+            told = text(self)
+            return replace(told, version=f"{told.version}+graph-another")
+
+        monkeypatch.setattr(type(ws), "text", anew)
+        for n in (30, 31):
+            ws.store.put([item(n)])
+            assert drain(follower) == 0
+        assert live(ws).number == first.number
+        assert [line for line in said if "new items wait for `longgame train`" in line] == said[-1:], "said once"
+        monkeypatch.undo()
+        ws.store.put([item(32)])
+        drain(follower)
+        assert {"i30", "i31", "i32"} <= set(loaded(ws).recommender.features.index)
 
 
 def test_killed_between_publishing_and_saving_it_learns_the_same(folder, tmp_path):

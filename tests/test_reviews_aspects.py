@@ -20,7 +20,7 @@ from longgame.language.smollm import SmolLM
 from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId
 from longgame.wiring.aspects import COLUMNS, Aspects, heard, reader_of
-from longgame.wiring.reviews import hear
+from longgame.wiring.reviews import hear, readers_of
 from longgame.wiring.workspace import workspace
 from tests.kit import event, items
 
@@ -164,6 +164,27 @@ def test_an_adapter_that_is_none_is_named(folder: Path):
     s = {**SETTINGS, "reviews": {**SETTINGS["reviews"], "adapter": "aspect-brief-00000000"}}
     with pytest.raises(ArtefactError, match="there is no such adapter"):
         reader_of(Settings.model_validate(s))
+
+
+def test_an_adapter_reads_what_it_learned(monkeypatch: pytest.MonkeyPatch, folder: Path):
+    class Made:
+        def __init__(self, question: Question) -> None:
+            self.question, self.name = question, f"{question.name}-1"
+
+    class Adapted(Blunt):
+        def __init__(self, base: Blunt, adapter: Made) -> None:
+            super().__init__()
+            self.name = f"blunt+{adapter.name}"
+
+    for place in ("reviews", "aspects"):
+        monkeypatch.setattr(f"longgame.wiring.{place}.small_of", lambda settings: Blunt())
+        monkeypatch.setattr(f"longgame.wiring.{place}.Adapted", Adapted)
+    s = Settings.model_validate({**SETTINGS, "reviews": {"aspects": ["battery"], "adapter": "x"}})
+    for question, whole, part in ((SENTIMENT_BRIEF, True, False), (ASPECT_BRIEF, False, True)):
+        for place in ("reviews", "aspects"):
+            monkeypatch.setattr(f"longgame.wiring.{place}.adapter_of", lambda settings, q=question: Made(q))
+        assert (f"blunt+{question.name}-1+" in readers_of(s)[0].name) == whole
+        assert (question.name + "-1" in reader_of(s).version) == part
 
 
 @pytest.mark.skipif(not SmolLM.installed(), reason="the llm extra or its weights are not installed")

@@ -21,7 +21,8 @@ from longgame.store import open_store
 from longgame.types import F32, Item, ItemId
 from longgame.wiring.reading_items import Reader
 from longgame.wiring.workspace import workspace
-from tests.endpoint_kit import Handler, Server, message, serving
+from tests.endpoint_kit import Answer, Handler, Server, message, serving
+from tests.kit import event
 
 RUNNER = CliRunner()
 SETTINGS = """
@@ -179,6 +180,19 @@ def over_a_server(monkeypatch: pytest.MonkeyPatch, server: Server, **more: str) 
         monkeypatch.setenv(f"LONGGAME_{key}", value)
 
 
+def mute_about(*years: str) -> Answer:
+    """As :func:`reads_and_writes`, but it says nothing of things of these years."""
+
+    def answer(h: Handler, asked: dict[str, Any]) -> None:
+        thing = asked["messages"][1]["content"].split("\n\n")[-1]
+        if any(year in thing for year in years):
+            h.say(200, message("I would rather not say"))
+        else:
+            reads_and_writes(h, asked)
+
+    return answer
+
+
 needs_client = pytest.mark.skipif(not Chat.installed(), reason="the remote extra is not installed")
 
 
@@ -247,3 +261,56 @@ def test_what_was_read_joins_the_item_vectors_where_the_settings_want_it(folder:
     kinds = np.array([n % 3 > 0 for n in range(120)])  # i0, i3, ... are of ponies, the others of robots
     close = read @ read.T / 4
     assert close[kinds][:, kinds].mean() > close[kinds][:, ~kinds].mean() + 0.3, "what is said of items tells them apart"
+
+
+@needs_client
+@pytest.mark.parametrize("concurrency", ["1", "4"])
+def test_what_gets_no_answer_blocks_nothing_and_is_asked_again(concurrency: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    with serving(mute_about("195")) as server:
+        over_a_server(monkeypatch, server, REMOTE__CONCURRENCY=concurrency)
+        first = answer("understand", "--what", "tags")["tags"]
+        assert first["left"] == 0 and "prompts without an answer that can be used" in first["note"]
+        before = len(server.asked)
+        second = answer("understand", "--what", "tags")["tags"]
+        again = [body["messages"][1]["content"].split("\n\n")[-1] for _, body in server.asked[before:]]
+        assert again and all("195" in thing for thing in again), "and nothing else"
+        assert second["version"] == first["version"] and "without an answer" in second["note"]
+
+
+@needs_client
+def test_a_bound_below_the_calls_under_way_gets_further_each_time(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    with serving(reads_and_writes) as server:
+        over_a_server(monkeypatch, server, REMOTE__CALLS="3", REMOTE__CONCURRENCY="4")
+        left = [answer("understand", "--what", "tags", "--plan")["tags"]["calls"]]
+        for _ in range(2):
+            assert run("understand", "--what", "tags").exit_code == 1
+            left.append(answer("understand", "--what", "tags", "--plan")["tags"]["calls"])
+    assert left[0] - left[1] == left[1] - left[2] == 3
+
+
+@needs_client
+def test_a_plan_counts_what_is_sent_with_the_options(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    with serving(reads_and_writes) as server:
+        over_a_server(monkeypatch, server)
+        plan = answer("understand", "--what", "tags", "--plan")["tags"]
+        answer("understand", "--what", "tags")
+        sent = sum(len(json.dumps(body["messages"])) / 4 for _, body in server.asked)
+    assert sent * 0.9 < plan["tokens"] - plan["calls"] < sent * 1.2
+
+
+@needs_client
+def test_no_plan_of_reviews_asks_a_server(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    store = open_store("sqlite:///longgame.db")
+    store.put([event(f"e{n}", n, n % 9, f"u{n}", "rating", value=float(n % 5), text=f"{n} words") for n in range(30)])
+    store.close()
+    with serving(reads_and_writes) as server:
+        over_a_server(
+            monkeypatch, server, LANGUAGE__MODEL="remote", REMOTE__MODEL="m", REMOTE__WIDTH="3", REVIEWS__READER="items"
+        )
+        (one,) = answer("understand", "--what", "reviews", "--plan")["models"]
+        assert not server.asked and one["texts"] == 30 and one["seconds"] is None and one["cost"] > 0
+        assert "a server, which was not asked, about" in run("understand", "--what", "reviews", "--plan").output

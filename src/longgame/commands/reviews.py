@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from longgame.commands.terminal import progress, say, say_json
 
 if TYPE_CHECKING:
@@ -26,11 +28,15 @@ def say_reviews(settings: Settings, plan: bool, seconds: float | None, json: boo
             _say_plan(ws, json)
             return
         with progress("understand", "reviews", quiet=json) as advance:
-            done = listen(ws, seconds, advance)
-    told, aspects = done.voices, done.aspects
+            done = listen(ws, seconds, advance, lambda line: typer.echo(line, err=True))
+    told, aspects, used = done.voices, done.aspects, done.ledger
+    ledger = {"ledger": asdict(used) | {"tokens": used.tokens}} if used else {}
+    if used and not json:
+        cost = f", {used.money:,.4f} by remote.price" if used.money else ""
+        say(f"{used.calls:,} calls, {used.failed:,} of them failed, {used.tokens:,} tokens as the server counts{cost}")
     if told is None:
         if json:
-            say_json({"left": done.left})
+            say_json({"left": done.left, **ledger})
         else:
             say(f"{done.left:,} texts or more are left: the same command goes on")
         return
@@ -38,7 +44,7 @@ def say_reviews(settings: Settings, plan: bool, seconds: float | None, json: boo
     if json:
         refused = [asdict(one) for one in told.refused]
         counts = {"left": 0, "rated": told.rated, "read": len(told.said), "voices": len(told.voices)}
-        say_json({**counts, "aspects": parts, "refused": refused})
+        say_json({**counts, "aspects": parts, "refused": refused, **ledger})
         return
     say(
         f"{told.rated:,} rated reviews learned from, {len(told.said):,} without a rating read, {len(told.refused):,} refused; "
@@ -67,6 +73,8 @@ def _say_plan(ws: Workspace, json: bool) -> None:
         say_json({"models": [asdict(one) for one in found]})
         return
     for one in found:
-        say(f"{one.texts:,} texts by {one.model}, about {one.seconds:,.0f} s here and now")
+        cost = f", about {one.cost:,.4f} by remote.price" if one.cost is not None else ""
+        how = f"a server, which was not asked{cost}" if one.seconds is None else f"about {one.seconds:,.0f} s here and now"
+        say(f"{one.texts:,} texts by {one.model}, {how}")
     if not found:
         say("all reviews were read already")

@@ -35,8 +35,13 @@ class Answers:
         return int(getattr(self._model, "batch", 128))
 
     def sent(self, text: str) -> str:
-        """What the model is asked of a text."""
+        """The prompt that is made of a text."""
         return self._question.prompt(*text.split(SEPARATOR))
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The answers, as they would follow a prompt."""
+        return self._question.options
 
     def unshielded(self) -> Answers:
         """Reads texts as they stand, cleaned alone: to measure what the shield is worth and to learn from attacks."""

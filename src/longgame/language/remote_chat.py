@@ -63,6 +63,8 @@ class Chat:
         self._carrier = carrier or Line(endpoint)
         longest = _AROUND + _TOKEN * endpoint.answer + _LISTED * _TOP[0]
         self._route = Route("/chat/completions", longest, _BORNE)
+        self.missed = 0
+        """Prompts so far that got no answer, or no object, that could be used."""
         self._habits = _Habits()
         self._rungs = {"choose": 0, "generate": 0}
         self._sure = {"choose": self._carrier.patient, "generate": self._carrier.patient}
@@ -84,7 +86,8 @@ class Chat:
     @property
     def batch(self) -> int:
         """Prompts whose answers are worth keeping before more is asked: what is under way together."""
-        return REQUESTS if self.patient else self.endpoint.concurrency
+        e = self.endpoint
+        return REQUESTS if self.patient else min(e.concurrency, e.calls or e.concurrency)
 
     def finish(self) -> None:
         """All answers are safe elsewhere: what a batch brought need not be kept."""
@@ -100,10 +103,27 @@ class Chat:
         Raises ConfigError for options that begin alike; RemoteError where the server cannot be had, a bound is reached, or
         not one of the prompts gets an answer; MissingExtra without the client.
         """
-        return self.answered(prompts, options)[0]
+        told = self._chosen(prompts, options)
+        if told and all(isinstance(row, str) for row in told):
+            raise RemoteError(f"{self.endpoint.where}: answers no prompt by one of {list(options)}; the first {told[0]}")
+        return self._filled(told, len(options))
 
     def answered(self, prompts: Sequence[str], options: Sequence[str]) -> tuple[F32, Bool]:
-        """As :meth:`choose`, and (n,) False for a prompt that was answered by none of the options: 1/m is no answer to keep."""
+        """As :meth:`choose`, and (n,) False for a prompt that was answered by none of the options: 1/m is no answer to keep.
+
+        No error, though none of them was answered: they may be what is left of many.
+        """
+        told = self._chosen(prompts, options)
+        return self._filled(told, len(options)), np.array([not isinstance(row, str) for row in told], np.bool_)
+
+    @staticmethod
+    def _filled(told: Sequence[Scores | str], count: int) -> F32:
+        """(n, count): 1/count each where nothing was answered."""
+        unsaid = prior(count)
+        return np.array([unsaid if isinstance(row, str) else row for row in told], np.float32).reshape(-1, count)
+
+    def _chosen(self, prompts: Sequence[str], options: Sequence[str]) -> list[Scores | str]:
+        """What each prompt is answered, or why nothing that can be used."""
         names = named(options)
         readers: tuple[Callable[[Reply], Scores], ...] = (
             lambda said: scored(said, names),
@@ -111,12 +131,8 @@ class Chat:
             lambda said: worded(said, names),
         )
         told = self._asked("choose", prompts, lambda prompt, rung, n: self._question(prompt, names, rung, n), readers)
-        rows = [row for row in told if not isinstance(row, str)]
-        if told and not rows:
-            raise RemoteError(f"{self.endpoint.where}: answers no prompt by one of {list(options)}; the first {told[0]}")
-        unsaid = prior(len(names))
-        out = np.array([unsaid if isinstance(row, str) else row for row in told], np.float32).reshape(-1, len(names))
-        return out, np.array([not isinstance(row, str) for row in told], np.bool_)
+        self.missed += sum(isinstance(row, str) for row in told)
+        return told
 
     def generate(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """For each prompt an object that is valid against the schema.
@@ -136,7 +152,14 @@ class Chat:
 
     def written(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any] | None]:
         """As :meth:`generate`, but None for a prompt that gets no valid answer: one of many must not cost the others."""
-        return [None if isinstance(told, str) else told for told in self._written(prompts, schema)]
+        out = [None if isinstance(told, str) else told for told in self._written(prompts, schema)]
+        self.missed += out.count(None)
+        return out
+
+    def sent(self, prompt: str, options: Sequence[str] = (), schema: Mapping[str, Any] | None = None) -> str:
+        """What goes to the server for a prompt, first asked: a question with options, or an order of an object of a schema."""
+        body = self._question(prompt, named(options), 0, 0) if schema is None else self._order(prompt, schema, 0, 0)
+        return json.dumps([body["messages"], body.get("response_format")], ensure_ascii=False)
 
     def _written(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any] | str]:
         validator = checked(schema)

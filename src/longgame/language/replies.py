@@ -82,7 +82,9 @@ def named(options: Sequence[str]) -> list[str]:
     """Options as they are compared. Raises ConfigError where they cannot be told apart by how they begin."""
     names = [" ".join(option.split()).casefold() for option in options]
     alike = [(a, b) for a in range(len(names)) for b in range(len(names)) if a != b and names[b].startswith(names[a])]
-    if len(names) < 2 or alike:
+    # One token is asked for: of "face cream" and "face mask" it says the same.
+    first = {name.split(" ")[0] for name in names}
+    if len(names) < 2 or alike or len(first) < len(names):
         raise ConfigError(
             f"choose: needs two options or more of which none begins like another, got {list(options)}; word them so that "
             "their first words differ"

@@ -117,7 +117,7 @@ def _told_apart(chooser: Chooser, names: Sequence[str]) -> list[int]:
     first: list[str] = []
     out = []
     for name in names:
-        same = (g for g, other in enumerate(first) if other[:1] == name[:1] and not apart(other, name))
+        same = (g for g, other in enumerate(first) if other[:1].casefold() == name[:1].casefold() and not apart(other, name))
         group = next(same, len(first))
         if group == len(first):
             first.append(name)

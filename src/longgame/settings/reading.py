@@ -126,4 +126,5 @@ class ReviewsSection(Section):
     """What reviews are asked about besides, where they name it, in words as people write them: ["battery", "screen"] (extra
     `llm`). Each is told of an item by itself, and joins the item vectors with the rest."""
     adapter: str = ""
-    """One that `longgame adapt` made of aspects: it tells them better than the model as it is."""
+    """One that `longgame adapt` made: it tells what it learned, aspects or what is said on the whole, better than the model as
+    it is."""

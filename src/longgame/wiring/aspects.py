@@ -16,16 +16,16 @@ import numpy as np
 
 from longgame.artefacts import write_whole
 from longgame.language import Features, VectorCache
-from longgame.language.adapter import FOLDER, Adapted, Adapter
+from longgame.language.adapter import Adapted
 from longgame.language.aspects import AspectReader
-from longgame.language.questions import ASPECT
+from longgame.language.questions import ASPECT_BRIEF
 from longgame.language.sentiment import Opinions
 from longgame.protocols import Chooser
 from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId, UserId
 from longgame.wiring.budget import Tell
 from longgame.wiring.language import small_of
-from longgame.wiring.reviews import Voice, Voices, opinions_of
+from longgame.wiring.reviews import Voice, Voices, adapter_of, opinions_of
 
 COLUMNS = 2
 """Of each aspect."""
@@ -61,11 +61,10 @@ class Aspects:
 def reader_of(settings: Settings) -> AspectReader:
     """What asks about aspects. Raises ConfigError for aspects or an adapter that are none, ArtefactError, MissingExtra."""
     model: Chooser = small_of(settings)
-    question = ASPECT
-    if settings.reviews.adapter:
-        adapter = Adapter.load(Path(settings.data.folder) / FOLDER, settings.reviews.adapter)
-        model, question = Adapted(small_of(settings), adapter), adapter.question
-    return AspectReader(model, settings.reviews.aspects, question)
+    adapter = adapter_of(settings)
+    if adapter is not None and adapter.question == ASPECT_BRIEF:
+        return AspectReader(Adapted(small_of(settings), adapter), settings.reviews.aspects, ASPECT_BRIEF)
+    return AspectReader(model, settings.reviews.aspects)
 
 
 def heard(

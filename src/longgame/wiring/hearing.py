@@ -10,13 +10,16 @@ import numpy as np
 
 from longgame.language import VectorCache
 from longgame.language.cache import OnProgress
+from longgame.language.endpoint import Ledger
+from longgame.language.remote import Remote
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 from longgame.types import F32
 from longgame.wiring.aspects import Aspects, heard, keep, reader_of
 from longgame.wiring.budget import Budget, Spent, Tell
-from longgame.wiring.reviews import Voices, hear
-from longgame.wiring.understanding import seconds_of
+from longgame.wiring.language import Hear, silent
+from longgame.wiring.reviews import Voices, hear, readers_of
+from longgame.wiring.understanding import cost_of, seconds_of
 from longgame.wiring.workspace import Workspace
 
 
@@ -27,8 +30,10 @@ class Forecast:
     model: str
     texts: int
     """That were not read before, each once; the attacks that a model learns to refuse by are among them."""
-    seconds: float
-    """On this machine as it is now, as a sample says."""
+    seconds: float | None
+    """On this machine as it is now, as a sample says; None of a server, which is not asked."""
+    cost: float | None = None
+    """Of a server, in the currency of remote.price; None where that is 0."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Heard:
     left: int
     """Texts of the model under way that the budget did not reach."""
     seconds: float
+    ledger: Ledger | None
+    """Of a server."""
 
 
 class _Rehearsal(VectorCache):
@@ -64,28 +71,37 @@ def plan(ws: Workspace) -> list[Forecast]:
     Raises as :func:`listen`.
     """
     rehearsal = _Rehearsal(Path(ws.settings.data.folder) / "vectors")
-    _all(ws, rehearsal, lambda done, total: None)
-    return [
-        Forecast(name, len(todo), seconds_of(model.embed, list(todo))) for name, (model, todo) in rehearsal.todo.items() if todo
-    ]
+    _all(ws, rehearsal, lambda done, total: None, readers_of(ws.settings))
+    return [_forecast(ws.settings, model, list(todo)) for model, todo in rehearsal.todo.values() if todo]
 
 
-def listen(ws: Workspace, budget: float | None = None, tell: Tell = lambda done, total: None) -> Heard:
+def _forecast(settings: Settings, model: LanguageModel, todo: list[str]) -> Forecast:
+    if not isinstance(model, Remote):
+        return Forecast(model.name, len(todo), seconds_of(model.embed, todo))
+    return Forecast(model.name, len(todo), None, cost_of(settings, model, todo))
+
+
+def listen(
+    ws: Workspace, budget: float | None = None, tell: Tell = lambda done, total: None, hear_batches: Hear = silent
+) -> Heard:
     """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch under way then.
 
     Raises DataError where there is too little to learn from, and as ``aspects.reader_of``.
     """
-    bound = Budget(budget, tell)
+    bound, readers = Budget(budget, tell), readers_of(ws.settings, hear_batches)
+    server = next((reader for reader in readers if isinstance(reader, Remote)), None)
     try:
-        voices, aspects = _all(ws, ws.cache, bound)
+        voices, aspects = _all(ws, ws.cache, bound, readers)
     except Spent:
-        return Heard(None, None, bound.left, bound.passed)
+        return Heard(None, None, bound.left, bound.passed, server.ledger if server else None)
+    if server:
+        server.finish()  # the cache has it all
     keep(ws.settings, [item.id for item in ws.store.items()], voices, aspects)
-    return Heard(voices, aspects, 0, bound.passed)
+    return Heard(voices, aspects, 0, bound.passed, server.ledger if server else None)
 
 
-def _all(ws: Workspace, cache: VectorCache, tell: Tell) -> tuple[Voices, Aspects | None]:
+def _all(ws: Workspace, cache: VectorCache, tell: Tell, readers: Sequence[LanguageModel]) -> tuple[Voices, Aspects | None]:
     settings: Settings = ws.settings
     reader = reader_of(settings) if settings.reviews.aspects else None  # what is wrong with it is said before anything is read
-    voices = hear(settings, ws.events(), cache, tell=tell)
+    voices = hear(settings, ws.events(), cache, readers, tell)
     return voices, None if reader is None else heard(settings, ws.events(), voices, cache, reader, tell)

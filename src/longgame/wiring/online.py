@@ -31,6 +31,7 @@ class Follower:
         self._live: Loaded | None = None
         self._learner: Learner | None = None
         self._items = 0
+        self._waiting = ""
 
     def turn(self) -> int:
         """One round of learning, or what else there is to do now; 0 where there is nothing: wait."""
@@ -119,7 +120,13 @@ class Follower:
         if self.ws.catalogue() == self._live.snapshot.recommender["catalogue"]:
             return  # written before this snapshot was made
         reader = self._live.reader
-        features = reader.features(self.ws.text(), self.ws.population() if reader.traits else None)
+        try:
+            features = reader.features(self.ws.text(), self.ws.population() if reader.traits else None)
+        except ArtefactError as error:  # what was read of items is another since: the server goes on with what it has
+            if self._waiting != (told := str(error)):
+                self._waiting = told
+                self.say(f"new items wait for `longgame train`: {told}")
+            return
         grown = len(features) - len(self._learner.replay.features)
         old = self._live.snapshot
         parts = {**old.parts, "features": self.ws.registry.put("features", *features_part(reader, features))}

@@ -19,6 +19,7 @@ import numpy as np
 from longgame.artefacts import write_whole
 from longgame.errors import ArtefactError, ConfigError
 from longgame.language import VectorCache, attributes, describe, descriptions
+from longgame.language.asked import Answers
 from longgame.language.endpoint import Ledger
 from longgame.language.objects import ObjectCache
 from longgame.language.remote import Remote
@@ -180,13 +181,20 @@ class Reader:
                 return f"{descriptions.RECIPE}+template", []
             head, prompts = self._prompts()
             todo, ask = self._objects(writer).missing(prompts), partial(writer.generate, schema=descriptions.SCHEMA)
-            parts = [Part(todo, ask, lambda prompt: prompt, _OBJECT, isinstance(writer, Chat))]
+            order = partial(writer.sent, schema=descriptions.SCHEMA) if isinstance(writer, Chat) else str
+            parts = [Part(todo, ask, order, _OBJECT, isinstance(writer, Chat))]
             return descriptions.version(writer.name, head), [part for part in parts if part.todo]
         readers = [self._tagger] if what == "tags" else [reader for _, reader in self._guessers()]
         version = self._tagger.version if what == "tags" else self._attributes_version(readers)
         asked = [(reader.asked[0], reader.texts(self.items)) for reader in readers if reader.asked]
-        remote = isinstance(self._chooser, Chat)
-        parts = [Part(self._cache.missing(answers, texts), answers.embed, answers.sent, 1, remote) for answers, texts in asked]
+        chooser = self._chooser
+
+        def sent(answers: Answers, text: str) -> str:
+            prompt = answers.sent(text)
+            return chooser.sent(prompt, answers.options) if isinstance(chooser, Chat) else prompt
+
+        remote = isinstance(chooser, Chat)
+        parts = [Part(self._cache.missing(a, texts), a.embed, partial(sent, a), 1, remote) for a, texts in asked]
         return version, [part for part in parts if part.todo]
 
     def read(self, what: str, budget: float | None = None, tell: Tell = lambda done, total: None) -> Read:
@@ -201,6 +209,8 @@ class Reader:
             version = self._todo(what)[0]
         else:
             self._models.finish()  # the caches have it all
+            if missed := self._models.missed:
+                note += f"; a server left {missed:,} prompts without an answer that can be used: the next run asks again"
         return Read(what, version, len(self.items), found, bound.left, bound.passed, self.ledger - before, note)
 
     def _tags(self, tell: Tell) -> tuple[str, int, str]:

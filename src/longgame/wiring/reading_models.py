@@ -29,7 +29,7 @@ class Part:
     """Texts, or prompts."""
     ask: Callable[[list[str]], object]
     sent: Callable[[str], str]
-    """The prompt that is made of one."""
+    """What is sent to the model for one."""
     written: int
     """Tokens of an answer, or so."""
     remote: bool
@@ -88,6 +88,11 @@ class Models:
         """All answers are safe elsewhere."""
         if "_chat" in self.__dict__:
             self._chat.finish()
+
+    @property
+    def missed(self) -> int:
+        """Prompts that a server left without an answer that can be used."""
+        return self._chat.missed if "_chat" in self.__dict__ else 0
 
     def trial(self, part: Part) -> Trial:
         """What it would take. A model here is asked some of it, which is not entered; of a server's it is reckoned."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from longgame.errors import DataError
 from longgame.language import Features, VectorCache
+from longgame.language.adapter import FOLDER, Adapted, Adapter
 from longgame.language.asked import Asked
 from longgame.language.attacks import attacks
-from longgame.language.questions import LIMIT, SENTIMENT
+from longgame.language.questions import LIMIT, SENTIMENT, SENTIMENT_BRIEF
 from longgame.language.sentiment import FEWEST, Opinions, Sentiment, opinions, vectors
 from longgame.language.shield import shield
 from longgame.language.wary import learn
@@ -24,7 +26,7 @@ from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId, UserId
 from longgame.wiring.budget import Tell
-from longgame.wiring.language import language_model, small_of
+from longgame.wiring.language import Hear, language_model, silent, small_of
 
 RECIPE = "opinions-1"
 """Names the columns. It is part of the version of item vectors that have them."""
@@ -95,11 +97,24 @@ def wanted(settings: Settings) -> bool:
     return settings.reviews.features or bool(settings.objective.by_text)
 
 
-def readers_of(settings: Settings) -> tuple[LanguageModel, ...]:
-    """What reads a review: the settings' reader of items, and beside it the small language model."""
-    items = language_model(settings)
+def adapter_of(settings: Settings) -> Adapter | None:
+    """The one that the settings name for reviews. Raises ArtefactError where there is none of that name."""
+    name = settings.reviews.adapter
+    return Adapter.load(Path(settings.data.folder) / FOLDER, name) if name else None
+
+
+def readers_of(settings: Settings, hear: Hear = silent) -> tuple[LanguageModel, ...]:
+    """What reads a review: the settings' reader of items, and beside it the small language model, adapted if an adapter is of
+    what reviews say on the whole.
+
+    Raises ArtefactError for an adapter that is none.
+    """
+    items = language_model(settings, hear)
     if settings.reviews.reader != "smollm":
         return (items,)
+    adapter = adapter_of(settings)
+    if adapter is not None and adapter.question == SENTIMENT_BRIEF:
+        return Asked(Adapted(small_of(settings), adapter), SENTIMENT_BRIEF), items
     return Asked(small_of(settings), SENTIMENT), items
 
 

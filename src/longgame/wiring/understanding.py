@@ -67,9 +67,14 @@ def plan(settings: Settings) -> Plan:
     tokens = sum(-(-len(text) // CHARACTERS) for text in todo)
     if isinstance(model, Remote):
         calls = len(todo) if model.patient else -(-len(todo) // model.endpoint.batch)
-        cost = model.endpoint.cost(tokens, 0, SHARE if model.patient else 1.0) if settings.remote.price else None
-        return Plan(model.name, len(items), len(todo), characters, tokens, None, calls, cost)
+        return Plan(model.name, len(items), len(todo), characters, tokens, None, calls, cost_of(settings, model, todo))
     return Plan(model.name, len(items), len(todo), characters, tokens, seconds_of(model.embed, todo), None, None)
+
+
+def cost_of(settings: Settings, model: Remote, todo: Sequence[str]) -> float | None:
+    """What a server will want for reading texts, roughly; None where it has no price."""
+    tokens = sum(-(-len(text) // CHARACTERS) for text in todo)
+    return model.endpoint.cost(tokens, 0, SHARE if model.patient else 1.0) if settings.remote.price else None
 
 
 def understand(
