@@ -84,6 +84,22 @@ def film_folder(folder: Path, films: int = 2 * NEAR + 20) -> Path:
     return folder
 
 
+def rated_folder(folder: Path, users: int = 60, films: int = 40) -> Path:
+    """Every other user loves westerns, the others dramas, and each says so in stars."""
+    rng = np.random.default_rng(11)
+    folder.mkdir(parents=True, exist_ok=True)
+    genres = ["Western", "Drama"]
+    told = [f"{i},Film {i},{genres[i % 2]}" for i in range(films)]
+    (folder / "items.csv").write_text("\n".join(["item,title,genres", *told]) + "\n")
+    rows = [
+        f"{u},{i},{(4.5 if i % 2 == u % 2 else 2.0) + rng.normal(0, 0.8):.1f},{1_600_000_000 + 3600 * n}"
+        for u in range(users)
+        for n, i in enumerate(rng.permutation(films)[:16].tolist())
+    ]
+    (folder / "ratings.csv").write_text("\n".join(["user,item,rating,timestamp", *rows]) + "\n")
+    return folder
+
+
 def test_each_form_is_recognised_and_no_other(tmp_path: Path):
     rated, users, films = persona_folder(tmp_path / "r"), shown_folder(tmp_path / "u"), film_folder(tmp_path / "f")
     (tmp_path / "empty").mkdir()
@@ -91,6 +107,7 @@ def test_each_form_is_recognised_and_no_other(tmp_path: Path):
         (rated, {"ratings"}),
         (users, {"choices"}),
         (films, {"neighbours", "encoding", "objects"}),
+        (rated_folder(tmp_path / "s"), {"neighbours", "encoding", "objects", "profiles"}),
         (tmp_path / "empty", set()),
     ):
         assert {name for name, form in FORMS.items() if form.there(folder)} == wanted
@@ -324,3 +341,18 @@ def test_the_command_judges_every_set_of_a_folder_of_sets(tmp_path: Path, monkey
 def test_a_tag_by_another_name_is_no_fact():
     item = Item(ItemId("1"), "naked bee moisturizing hand cream")
     assert [fact.values for fact in facts(item, ["moisturizer", "hand cream"]) if fact.name == "tags"] == [("hand cream",)]
+
+
+def test_profiles_tell_new_users_apart_and_those_of_others_do_not(tmp_path: Path):
+    folder = rated_folder(tmp_path / "s")
+    (section,) = ablations(folder, Wish(tmp_path / "data"), ["profiles"])
+    told = {row.told: row.figures for row in section.rows if row.name != "without profiles at all"}
+    assert section.form == "profiles" and "18 new users" in section.about
+    own, base, other = (told[name]["auc, new"].value for name in ("with", "without", "shuffled"))
+    assert own > base + 0.1 and own > other + 0.1, "what a user said tells of two tastes what no average does"
+    assert told["with"]["points, new"].low > 0 and not np.isfinite(told["without"]["points, new"].value)
+
+
+def test_too_few_ratings_are_an_error_that_says_how_many_are_needed(tmp_path: Path):
+    with pytest.raises(DataError, match="40 users"):
+        ablations(rated_folder(tmp_path / "s", users=20), Wish(tmp_path / "data"), ["profiles"])

@@ -135,6 +135,51 @@ def test_events_without_a_value_are_mild_likes_and_dislikes():
     assert liked.text().endswith("8 events.")
 
 
+def review(n: int, user: str, item: int, text: str) -> Event:
+    return replace(rating(n, user, item, 0.0, "review"), text=text)
+
+
+def written() -> tuple[Population, dict[str, float], int]:
+    """Every other user praises drama and damns horror in words, the others the other way; the scale is that of stars."""
+    of = {g: [i for i, item in enumerate(catalogue()) if tuple_of(item) == (g,)] for g in GENRES}
+    log = [review(3 * k + n, f"u{u}", of[g][n], "words") for u in range(20) for k, g in enumerate(GENRES) for n in range(3)]
+    stars = {"Drama": 4.6, "Horror": 1.4, "Comedy": 3.0}
+    tone = {e.id: stars[tuple_of(catalogue()[int(e.item[1:])])[0]] for e in log}
+    said = {e.id: 6 - tone[e.id] if int(e.user[1:]) % 2 else tone[e.id] for e in log}
+    config = ProfileConfig(by_text=frozenset({"review"}), tastes=0)
+    return Population.fit(config, Tags.of(catalogue()), log, [], said=said), said, of["Drama"][0]
+
+
+def test_a_review_counts_by_what_its_text_says_and_is_no_like():
+    population, said, drama = written()
+    hates = [review(n, "new", drama, "hateful") for n in range(6)]
+    known = replace(population, said={**said, **{e.id: 1.0 for e in hates}})
+    column = number(population, "genres=Drama")
+    by_text = Profile.of(known, None, hates)
+    assert by_text.preference[column] < -0.2 and by_text.tally.rated == 6
+    deaf = Profile.of(replace(population, config=ProfileConfig(tastes=0)), None, hates)
+    assert deaf.preference[column] > by_text.preference[column], "without it a damning review is a mild like"
+    unread = Profile.of(population, None, hates)
+    assert unread.preference[column] == pytest.approx(Profile.of(population, None, []).preference[column])
+    assert (unread.tally.events, unread.tally.rated) == (6, 0), "what was not read is known to have been, and nothing else"
+
+
+def test_a_text_without_words_counts_as_before_and_one_with_a_rating_by_its_words():
+    config = ProfileConfig(rated=frozenset({"rating"}), by_text=frozenset({"rating", "review"}), tastes=0)
+    base = written()[0]
+    population = replace(base, config=config, levels={"rating": (3.0, 1.0), "review": (3.0, 1.0)}, said={"x/0": 1.0})
+    assert population.worth(replace(rating(0, "x", 99, 5.0), text="awful"))[1] < 0
+    assert population.worth(rating(1, "x", 99, 5.0))[1] > 0
+    assert population.worth(review(2, "x", 99, ""))[3] > 0, "a review that says nothing is an event like any other"
+
+
+def test_what_texts_say_is_read_back_and_is_part_of_the_name():
+    population, said, _ = written()
+    again = Population.load(*population.part(), catalogue())
+    assert again.said == said and again.config == population.config and again.version == population.version
+    assert replace(population, said={}).version != population.version
+
+
 event = st.tuples(st.integers(0, 70), st.sampled_from([1.0, 2.5, 5.0]), st.sampled_from(["rating", "view"]), st.floats(0, 9000))
 
 

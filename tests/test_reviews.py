@@ -15,6 +15,8 @@ from longgame.cli import app
 from longgame.errors import DataError
 from longgame.language import HashingModel, describe, reduce
 from longgame.learning.join import Join
+from longgame.profiles import Profile
+from longgame.profiles.tally import RESIDUAL
 from longgame.settings import Settings
 from longgame.store.memory import MemoryStore
 from longgame.types import Event, ItemId, Objective
@@ -160,3 +162,18 @@ def test_the_item_vectors_of_a_workspace_have_them_where_the_settings_say_so(log
         assert wide.width == plain.width + COLUMNS and wide.vectors[0, -3] > 0 > wide.vectors[1, -3]
         assert ws.said() == {}
         assert {describe(item) for item in ws.store.items()} and wide.version.startswith(plain.version)
+
+
+def test_profiles_of_a_workspace_go_by_what_reviews_say_where_the_settings_say_so(log: Path):
+    def liked(**profile: object) -> list[float]:
+        told = {"language": {"model": "hashing"}, "reviews": {"reader": "items"}, "profile": profile}
+        more = [written(f"{user}{n}", n, user, text) for user, text in (("fan", GOOD), ("foe", BAD)) for n in range(4)]
+        with workspace(Settings.model_validate(told)) as ws:
+            ws.store.put(more)
+            usual = ws.profiles()
+        users = [[e for e in more if e.user == user] for user in ("fan", "foe")]
+        return [float(Profile.of(usual, None, history).tally.sums[RESIDUAL, -1]) for history in users]
+
+    assert liked() == [0.0, 0.0], "as any event without a value"
+    fan, foe = liked(by_text=["review"])
+    assert fan > 1 and foe < -1

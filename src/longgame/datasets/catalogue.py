@@ -44,6 +44,15 @@ def has_texts(folder: Path) -> bool:
         return False
 
 
+def has_values(folder: Path) -> bool:
+    """Whether ``folder`` has events with values, as ratings are. Reads a line of a file at most."""
+    try:
+        tables = open_source(folder).tables
+    except (DataError, ConfigError):
+        return False
+    return any(column.read_as == "value" for table in tables if table.what == "events" for column in table.columns)
+
+
 def catalogue(folder: Path) -> Catalogue:
     """Raises DataError where no item has a text."""
     records = list(open_source(folder).read(Report()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from itertools import islice
@@ -19,6 +19,7 @@ import numpy as np
 
 from longgame.artefacts import Arrays, digest
 from longgame.errors import ConfigError
+from longgame.profiles.heard import Heard
 from longgame.profiles.tags import Read, Tag, Tags, choose
 from longgame.profiles.tally import LEANING, RATED, RESIDUAL, ROWS, TAKEN, Marks, Tally
 from longgame.profiles.tastes import Tastes, fit_tastes
@@ -43,6 +44,8 @@ class ProfileConfig:
 
     rated: frozenset[str] = frozenset({"rating"})
     """Kinds whose value says how much it was liked. Others are mild likes."""
+    by_text: frozenset[str] = frozenset()
+    """Kinds whose text says it, where there is one: what was read there counts as a value, what was not read as no opinion."""
     disliked: frozenset[str] = frozenset()
     """Kinds that are mild dislikes."""
     half_life: timedelta = timedelta(days=180)
@@ -92,6 +95,8 @@ class Population:
     spread: F64
     """(G,) standard deviation of preferences between users, above 0"""
     tastes: Tastes
+    said: Mapping[str, float] = field(default_factory=dict)
+    """Event id -> what its text says, on the scale of ratings, for ``config.by_text``."""
 
     @staticmethod
     def fit(
@@ -100,22 +105,25 @@ class Population:
         events: Iterable[Event],
         users: Iterable[User],
         before: Population | None = None,
+        said: Mapping[str, float] | None = None,
     ) -> Population:
         """What is usual in ``events``, which may come in any order, of people of whom ``users`` tell more.
 
-        The tastes go on from those of ``before``, so that a column stays what it was.
+        The tastes go on from those of ``before``, so that a column stays what it was. ``said`` has what texts say.
         """
         by_user: dict[UserId, list[Event]] = {}
         for event in events:
             by_user.setdefault(event.user, []).append(event)
         known = {user.id: user for user in users}
-        levels = _levels(config, (e for held in by_user.values() for e in held))
-        items, by_tag = _items(levels, tags, by_user.values(), _LEVEL * config.shrink)
+        said = said or {}
+        heard = Heard(config.rated, config.by_text, said)
+        levels = _levels(heard, (e for held in by_user.values() for e in held))
+        items, by_tag = _items(levels, heard, tags, by_user.values(), _LEVEL * config.shrink)
         people = [(known.get(user, User(user)), held) for user, held in islice(by_user.items(), _PEOPLE)]
         groups = choose([user.attributes for user, _ in people], 64, int(_GROUP))
         g = len(tags)
         none, zeros = Tastes.none(g, len(groups), config.tastes), np.zeros((len(groups) + 1, g))
-        bare = Population(config, tags, levels, items, by_tag, np.zeros(g), groups, zeros, np.ones(g), none)
+        bare = Population(config, tags, levels, items, by_tag, np.zeros(g), groups, zeros, np.ones(g), none, said)
         sums = np.stack([bare.tally(held).sums for _, held in people]) if people else np.zeros((0, ROWS, g + 1))
         count = (sums[:, RATED] + sums[:, TAKEN]).sum(axis=0)
         share = count[:-1] / max(count[-1], 1.0)
@@ -125,7 +133,8 @@ class Population:
         preference = (found + config.shrink * member @ leaning) / (weight + config.shrink)
         spread = preference.std(axis=0) if len(people) > 1 else np.ones(g)
         tastes = bare._tastes([held for _, held in people], level, member, before)
-        return Population(config, tags, levels, items, by_tag, share, groups, leaning, np.maximum(spread, 1e-3), tastes)
+        spread = np.maximum(spread, 1e-3)
+        return Population(config, tags, levels, items, by_tag, share, groups, leaning, spread, tastes, said)
 
     def _tastes(self, histories: Sequence[Sequence[Event]], level: F64, member: F64, before: Population | None) -> Tastes:
         """What ratings show beyond the rest of what is usual, which is in ``self`` already."""
@@ -134,7 +143,7 @@ class Population:
             (number, self._place[event.item], self.worth(event)[RESIDUAL] - level[number])
             for number, history in enumerate(histories)
             for event in history
-            if event.item in self._place and event.kind in self.levels
+            if event.item in self._place and self._above(event) is not None
         ]
         user, item, residual = (np.array([row[column] for row in rows]) for column in range(3))
         tagged = self.rows(ids)[0][:, :-1]
@@ -193,11 +202,20 @@ class Population:
 
     def worth(self, event: Event) -> tuple[float, float, float, float]:
         """What one event adds to a tally, in the order of its rows."""
-        level = self.levels.get(event.kind)
-        if level is None:
-            return 0.0, 0.0, 1.0, -_MILD if event.kind in self.config.disliked else _MILD
-        beyond = (event.value - level[0]) / level[1] - self.value(event.item)
-        return 1.0, min(_FAR, max(-_FAR, beyond)), 0.0, 0.0
+        above = self._above(event)
+        if above is not None:
+            return 1.0, min(_FAR, max(-_FAR, above - self.value(event.item))), 0.0, 0.0
+        if self._heard.unread(event):
+            return 0.0, 0.0, 1.0, 0.0
+        return 0.0, 0.0, 1.0, -_MILD if event.kind in self.config.disliked else _MILD
+
+    def _above(self, event: Event) -> float | None:
+        """Standard deviations above the mean of its kind; None for an event that has no value."""
+        return _above(self.levels, self._heard, event)
+
+    @cached_property
+    def _heard(self) -> Heard:
+        return Heard(self.config.rated, self.config.by_text, self.said)
 
     def marks(self, history: Sequence[Event], removed: Sequence[int] = ()) -> Marks:
         """What these events add to a tally. Those on items with a tag of ``removed`` say nothing of tastes."""
@@ -230,7 +248,7 @@ class Population:
             "spread": self.spread,
             "items": np.array(list(self.items.values()), np.float64),
             "by_tag": self.by_tag,
-            "tastes.by_item": np.array(list(self.tastes.by_item.values())).reshape(-1, len(self.tastes)),
+            "tastes.by_item": np.array(list(self.tastes.by_item.values())).reshape(len(self.tastes.by_item), len(self.tastes)),
             "tastes.by_tag": self.tastes.by_tag,
             "tastes.leaning": self.tastes.leaning,
             "tastes.spread": self.tastes.spread,
@@ -249,6 +267,10 @@ class Population:
             "ids": list(self.items),
         }
         tags = {"tags": [_as_list(tag) for tag in self.tags.chosen], "groups": [_as_list(tag) for tag in self.groups]}
+        if self.config.by_text:  # what knows of no texts is named as it was before there were any
+            config["by_text"] = sorted(self.config.by_text)
+            told["said"] = list(self.said)
+            arrays["said"] = np.array(list(self.said.values()), np.float64)
         return arrays, {"config": config, **told, **tags}
 
     @staticmethod
@@ -256,7 +278,9 @@ class Population:
         """What :meth:`part` wrote, over the catalogue of today and what was read of it."""
         c = about["config"]
         half_life = timedelta(seconds=c["half_life"])
-        config = ProfileConfig(frozenset(c["rated"]), frozenset(c["disliked"]), half_life, c["shrink"], c["tags"], c["tastes"])
+        rated, by_text, disliked = (frozenset(c.get(name, ())) for name in ("rated", "by_text", "disliked"))
+        config = ProfileConfig(rated, by_text, disliked, half_life, c["shrink"], c["tags"], c["tastes"])
+        said = dict(zip(about.get("said", ()), arrays["said"].tolist(), strict=True)) if "said" in arrays else {}
         by_item = dict(zip((ItemId(id) for id in about["rated"]), np.array(arrays["tastes.by_item"]), strict=True))
         return Population(
             config,
@@ -270,6 +294,7 @@ class Population:
             np.array(arrays["leaning"]),
             np.array(arrays["spread"]),
             Tastes(by_item, *(np.array(arrays[f"tastes.{name}"]) for name in ("by_tag", "leaning", "spread"))),
+            said,
         )
 
 
@@ -288,25 +313,31 @@ def gathered(sums: F64, share: F64, shrink: float) -> tuple[F64, F64, F64]:
     return by_value + by_choice, weight, level
 
 
-def _levels(config: ProfileConfig, events: Iterable[Event]) -> dict[str, tuple[float, float]]:
+def _levels(heard: Heard, events: Iterable[Event]) -> dict[str, tuple[float, float]]:
     told: dict[str, list[float]] = {}
     for event in events:
-        if event.kind in config.rated:
-            told.setdefault(event.kind, []).append(event.value)
+        value = heard.value(event)
+        if value is not None:
+            told.setdefault(event.kind, []).append(value)
     # Values that are all one tell nothing of how much anything was liked.
     return {kind: (float(np.mean(v)), float(np.std(v))) for kind, v in told.items() if np.std(v) > 1e-9}
 
 
+def _above(levels: Mapping[str, tuple[float, float]], heard: Heard, event: Event) -> float | None:
+    level, value = levels.get(event.kind), heard.value(event)
+    return None if level is None or value is None else (value - level[0]) / level[1]
+
+
 def _items(
-    levels: Mapping[str, tuple[float, float]], tags: Tags, histories: Iterable[Sequence[Event]], shrink: float
+    levels: Mapping[str, tuple[float, float]], heard: Heard, tags: Tags, histories: Iterable[Sequence[Event]], shrink: float
 ) -> tuple[dict[ItemId, float], F64]:
     """The value of each item that anybody rated, and what each tag says of it (G+1,)."""
     place: dict[ItemId, int] = {}
     rows = [
-        (number, place.setdefault(event.item, len(place)), (event.value - level[0]) / level[1])
+        (number, place.setdefault(event.item, len(place)), above)
         for number, history in enumerate(histories)
         for event in history
-        if (level := levels.get(event.kind))
+        if (above := _above(levels, heard, event)) is not None
     ]
     tagged = np.zeros((len(place), len(tags) + 1))
     tagged[:, -1] = 1.0

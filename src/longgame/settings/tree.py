@@ -245,6 +245,9 @@ class ProfileSection(Section):
     rated: Texts = ("rating",)
     """Kinds of event whose value says how much it was liked. Others are mild likes, or dislikes where objective.rewards is
     below 0."""
+    by_text: Texts = ()
+    """Kinds whose text, where there is one, says how much it was liked (section reviews). One that `longgame train` has not
+    read is neither a like nor a dislike."""
     half_life: Duration = timedelta(days=180)
     """An event weighs half as much once the user's newest is so much later."""
     shrink: Annotated[float, Field(gt=0)] = 16.0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from longgame.datasets.catalogue import Catalogue, catalogue, has_texts
+from longgame.datasets.catalogue import Catalogue, catalogue, has_texts, has_values
 from longgame.datasets.labelled import is_scored
 from longgame.datasets.personas import is_shown, persona_ratings, rated_file, shown
 from longgame.errors import ConfigError, DataError, MissingExtra
@@ -33,6 +33,7 @@ from longgame.rng import derive
 from longgame.settings import Settings
 from longgame.types import F32, F64, Item
 from longgame.wiring.language import SPELLING
+from longgame.wiring.newcomers import newcomers
 from longgame.wiring.reading_texts import Section, Wish, aspects_of, files_of, plain_readers, small_model, snippets
 
 SHORT = 24
@@ -99,6 +100,11 @@ def forms_of(only: str | None) -> list[str]:
 def _is_catalogue(folder: Path) -> bool:
     """Not what language models said in the role of people, whose files of their own look like tables too."""
     return rated_file(folder) is None and not is_shown(folder) and has_texts(folder)
+
+
+def _is_rated(folder: Path) -> bool:
+    """Whether the events of a catalogue may have values: sequences and lists of neighbours have none."""
+    return _is_catalogue(folder) and has_values(folder)
 
 
 @lru_cache(maxsize=1)
@@ -260,6 +266,12 @@ FORMS: dict[str, Form] = {
         "short texts to vectors", f"items with texts as above, 64 or more of {SHORT} words at most", _is_catalogue, _encoding
     ),
     "objects": Form("objects written of items", "items with texts as above, some of a few words", _is_catalogue, _objects),
+    "profiles": Form(
+        "new users, with their profiles and without",
+        "ratings of items with texts, by 40 users or more, any that longgame import reads",
+        _is_rated,
+        newcomers,
+    ),
     "ratings": Form(
         "a language model's ratings, foretold",
         "llm_ratings.csv of item, user and rating; personas.csv, a line a user",

@@ -25,7 +25,7 @@ from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId, UserId
 from longgame.wiring.budget import Tell
 from longgame.wiring.language import small_of
-from longgame.wiring.reviews import Voice, Voices, adapter_of, opinions_of
+from longgame.wiring.reviews import Voice, Voices, adapter_of, kinds_of, opinions_of
 
 COLUMNS = 2
 """Of each aspect."""
@@ -80,7 +80,7 @@ def heard(
     Raises as :func:`reader_of`.
     """
     reader = reader or reader_of(settings)
-    kinds = {*settings.reviews.rated, *settings.reviews.unrated, *settings.objective.by_text}
+    kinds = kinds_of(settings)
     log = [event for event in events if event.kind in kinds and event.text and reader.named(event.text)]
     fine = voices.model.hear([event.text for event in log], cache, tell)[1]
     log = sorted((event for event, ok in zip(log, fine, strict=True) if ok), key=lambda e: (e.at, e.id))

@@ -92,9 +92,14 @@ def opinions_of(voices: Sequence[Voice], ids: Sequence[ItemId]) -> Opinions:
     return opinions(item.astype(np.int64), rating, noise, len(ids))
 
 
-def wanted(settings: Settings) -> bool:
-    """Whether anything asks for what reviews say."""
-    return settings.reviews.features or bool(settings.objective.by_text)
+def by_text(settings: Settings) -> frozenset[str]:
+    """Kinds whose value, to the objective or to profiles, is what their text says."""
+    return frozenset(settings.objective.by_text) | frozenset(settings.profile.by_text)
+
+
+def kinds_of(settings: Settings) -> frozenset[str]:
+    """Kinds that may have a review."""
+    return by_text(settings) | {*settings.reviews.rated, *settings.reviews.unrated}
 
 
 def adapter_of(settings: Settings) -> Adapter | None:
@@ -129,8 +134,7 @@ def hear(
 
     Raises DataError where fewer than 20 reviews have a rating, MissingExtra without the reader's packages.
     """
-    s = settings.reviews
-    kinds = {*s.rated, *s.unrated, *settings.objective.by_text}
+    s, kinds, valued = settings.reviews, kinds_of(settings), by_text(settings)
     log = [event for event in events if event.kind in kinds]
     readers = readers or readers_of(settings)
     taught = [event for event in log if event.text and event.kind in s.rated][-s.learned :]
@@ -138,14 +142,14 @@ def hear(
         raise DataError(
             f"reviews: needs {FEWEST} events or more of the kinds {', '.join(s.rated) or 'none'} with a text and a rating to "
             f"learn from, got {len(taught)}; set reviews.rated to the kinds that have both, or turn reviews.features and "
-            "objective.by_text off"
+            "the kinds in objective.by_text and profile.by_text off"
         )
     texts, ratings = [event.text for event in taught], np.array([event.value for event in taught])
     model = Sentiment.fit(readers, texts, ratings, cache, tell)
     if any(hasattr(reader, "unshielded") for reader in readers):
         # Learned only of a reader that thinks of what it is asked: an encoder of sentences does not know of its reader.
         model = replace(model, wary=learn(readers, vectors(readers, texts, cache), attacks(), LIMIT, cache, tell))
-    told = [event for event in log if event.text and (event.kind not in s.rated or event.kind in settings.objective.by_text)]
+    told = [event for event in log if event.text and (event.kind not in s.rated or event.kind in valued)]
     read, heard = model.hear([event.text for event in told], cache, tell)
     said = {event.id: float(value) for event, value, ok in zip(told, read, heard, strict=True) if ok}
     refused = tuple(_refused(event) for event, ok in zip(told, heard, strict=True) if not ok)

@@ -223,6 +223,7 @@ class Workspace:
         config = ProfileConfig.told(
             self.settings.objective.build(),
             rated=frozenset(s.rated),
+            by_text=frozenset(s.by_text),
             half_life=s.half_life,
             shrink=s.shrink,
             tags=s.tags,
@@ -230,7 +231,8 @@ class Workspace:
         )
         items, read = list(self.store.items()), self.read()
         tags = Tags.like(live.tags.chosen, items, read) if live is not None else Tags.of(items, s.tags, read=read)
-        return Population.fit(config, tags, deque(self.events(), _EVENTS), self.store.users(), live)
+        said = self.voices().said if s.by_text else {}
+        return Population.fit(config, tags, deque(self.events(), _EVENTS), self.store.users(), live, said)
 
     def publish(
         self,
