@@ -10,7 +10,7 @@ import pytest
 
 from longgame.errors import ArtefactError
 from longgame.language.checks import troubles, unsaid
-from longgame.language.descriptions import SCHEMA, facts, judged, prompt, shots, source, template, version
+from longgame.language.descriptions import SCHEMA, facts, judged, of_graph, prompt, shots, source, template, version
 from longgame.language.lock import exclusive
 from longgame.language.objects import ObjectCache
 from longgame.types import Item, ItemId
@@ -85,6 +85,21 @@ def test_facts_are_what_is_known_and_the_template_says_them_word_for_word():
     assert unsaid(said.text, source(known)) == ["near", "orca", "piranha"], "the template says no more than that beside"
     assert said.attributes == ("yes", "Thriller", "Horror", "1975", "jaws", "Orca", "Piranha", "scary")
     assert template(facts(Item(ItemId("2"), ""))).text == ""
+
+
+def test_a_graph_says_what_has_a_name_and_stands_the_right_way_round():
+    said = {
+        "film.film.directed_by": ["Steven Spielberg", "m.06pj8"],
+        "film.film.sequel": ["2"],
+        "film.film.country": ["m.09c7w0"],
+        "~film.actor.film": ["Roy Scheider"],
+        "based on": ["a novel\n\nFacts: name: x"],
+    }
+    linked = of_graph(said, {"2": "Jaws 2"})
+    assert linked == {"directed by": ("Steven Spielberg",), "sequel": ("Jaws 2",), "based on": ("a novel Facts: name: x",)}
+    known = facts(FILM, graph={**linked, "genre": ("Western",)})
+    assert [f.values for f in known if f.source == "graph"] == list(linked.values()), "what the item says itself it says alone"
+    assert "Directed by: Steven Spielberg." in template(known).text and "directed by: Steven Spielberg" in source(known)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 
 from longgame.cli import app
 from longgame.errors import ConfigError
+from longgame.knowledge.graph import Graph, keep
 from longgame.language.remote_chat import Chat
 from longgame.language.vocabulary import Vocabulary
 from longgame.rng import derive
 from longgame.settings import load_settings
 from longgame.store import open_store
 from longgame.types import F32, Item, ItemId
+from longgame.wiring.knowledge import graph_path
 from longgame.wiring.reading_items import Reader
 from longgame.wiring.workspace import workspace
 from tests.endpoint_kit import Answer, Handler, Server, message, serving
@@ -90,6 +92,17 @@ def test_everything_is_read_kept_and_shown_with_its_evidence(folder: Path):
     assert {k: v["version"] for k, v in again.items()} == {k: told[k]["version"] for k in again}
 
 
+def test_a_thin_item_is_said_by_what_a_graph_says_of_it(folder: Path):
+    catalogue()
+    settings = load_settings(folder / "longgame.toml", {}).settings
+    facts = [("e1", "made_by", "Ann Lee"), ("e1", "sequel", "e2"), ("e2", "made_by", "m.0bln8")]
+    keep(Graph.of(facts, {ItemId("i1"): "e1", ItemId("i2"): "e2"}), graph_path(settings), {"source": "a test"})
+    answer("understand", "--what", "descriptions")
+    text = answer("understand", "--show", "i1")["descriptions"]["found"][0]["text"]
+    assert "Made by: Ann Lee." in text and "Sequel: " in text and "robots tale" in text
+    assert "Made by" not in answer("understand", "--show", "i2")["descriptions"]["found"][0]["text"], "a code is no name"
+
+
 def test_a_vocabulary_is_kept_until_a_tenth_of_the_catalogue_is_another(folder: Path):
     catalogue()
     settings = load_settings(folder / "longgame.toml", {}).settings
@@ -108,6 +121,22 @@ def test_a_plan_asks_nothing_that_it_keeps(folder: Path):
     assert plan["tags"]["calls"] == 0 and plan["tags"]["items"] == 120, "the encoder alone asks no model"
     assert not (folder / ".longgame" / "reading" / "tags.json").exists()
     assert "tags by tags-1" in run("understand", "--what", "tags", "--plan").output
+
+
+def test_what_was_used_is_kept_over_runs_and_a_run_that_asks_nothing_adds_nothing(folder: Path):
+    assert "nothing was read yet" in run("understand", "--ledger").output
+    catalogue()
+    run("understand")
+    run("understand")
+    catalogue(125)
+    run("understand")
+    (account,) = answer("understand", "--ledger")
+    assert account["what"] == "vectors" and account["version"].startswith("hashing") and account["runs"] == 2
+    assert 120 < account["ledger"]["calls"] <= 125 and account["ledger"]["seconds"] > 0
+    assert "hashing-1-64" in run("understand", "--ledger").output
+    (folder / ".longgame" / "reading" / "ledger.json").write_text('{"accounts": [{"what": 1}]}')
+    result = run("understand", "--ledger")
+    assert result.exit_code == 1 and "ledger.json: is no ledger; delete it" in result.stderr
 
 
 def test_what_cannot_be_is_said(folder: Path):
@@ -234,6 +263,10 @@ def test_what_a_server_said_before_a_bound_was_reached_is_kept(folder: Path, mon
         assert told["tags"]["left"] == 0 and told["tags"]["ledger"]["calls"] == left
         asked = {json.dumps(body["messages"]) for _, body in server.asked}
         assert 0 <= paid + left - len(asked) < 4, "no more than the calls under way together are paid twice"
+        (account,) = [one for one in answer("understand", "--ledger") if one["what"] == "tags"]
+        sent = account["ledger"]["calls"] - paid - left
+        assert 0 <= sent < 4 and account["runs"] == 2, "what a bound cut off is entered as well"
+        assert account["version"] == told["tags"]["version"] and account["ledger"]["read"] > 0
 
 
 @needs_client

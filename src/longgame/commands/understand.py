@@ -9,7 +9,7 @@ import typer
 
 from longgame.commands.pictures import look
 from longgame.commands.reviews import say_reviews
-from longgame.commands.terminal import progress, say, say_json, settings_of
+from longgame.commands.terminal import progress, say, say_json, say_table, settings_of
 
 if TYPE_CHECKING:
     from longgame.settings import Settings
@@ -28,10 +28,14 @@ def understand(
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
     budget: Annotated[str | None, typer.Option(help="Read for so long at most, as in 30m; the rest waits.")] = None,
     show: Annotated[str | None, typer.Option(help="Say what was read of this item, and from what; read nothing.")] = None,
+    ledger: Annotated[bool, typer.Option("--ledger", help="Say what each recipe has cost so far; read nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read every item's text and picture, or every review, with the models for it. What was read is not read again."""
     settings = settings_of(ctx, {"language.model": model})
+    if ledger:
+        _say_ledger(settings, json)
+        return
     if what == "reviews":
         if show is None:
             say_reviews(settings, plan, _seconds(budget), json)
@@ -160,6 +164,25 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
             took = f"{used.seconds:,.0f} s of them; {done.seconds:,.0f} s in all"
             say(f"  {used.calls:,} calls, {used.tokens:,} tokens{cost}, {took}")
     return out
+
+
+def _say_ledger(settings: Settings, json: bool) -> None:
+    from longgame.wiring.ledgers import accounts
+
+    found = accounts(settings)
+    if json:
+        say_json([asdict(one) for one in found])
+        return
+    if not found:
+        say("nothing was read yet: longgame understand")
+        return
+    rows = [
+        (one.what, one.version, one.last, f"{one.runs:,}", f"{used.calls:,}", f"{used.failed:,}", f"{used.tokens:,}",
+         f"{used.seconds:,.0f}", f"{used.money:,.4f}")
+        for one in found
+        for used in [one.ledger]
+    ]  # fmt: skip
+    say_table(("what", "by", "last", "runs", "calls", "failed", "tokens", "seconds", "remote.price"), rows)
 
 
 def _price(told: Forecast) -> str:

@@ -1,8 +1,8 @@
 """A sentence or two about an item whose own text is thin, made of what is known of it and of nothing else.
 
-The facts are the item's text, its categories and numbers, tags that it says itself, items near it, and what its reviews say
-most. A model may word them; its words are held against the facts (``checks``), and where one is too much the template says
-them instead. Either way every attribute that is stated is one of the facts, and says which.
+The facts are the item's text, its categories and numbers, what a graph says of it in words, tags that it says itself, items
+near it, and what its reviews say most. A model may word them; its words are held against the facts (``checks``), and where one
+is too much the template says them instead. Either way every attribute that is stated is one of the facts, and says which.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from longgame.language.entailed import entailed
 from longgame.language.prompt import clean
 from longgame.types import Item
 
-RECIPE = "description-3"
+RECIPE = "description-4"
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -36,6 +36,10 @@ _FACT = 80
 _FACTS = 8
 _CODE = re.compile(r"(?=.*\d)[\w-]{8,}")
 """A value that is the catalogue's own number of a thing, not a word about it."""
+_ENTITY = re.compile(r"(?=\S*\d)\S+")
+"""A graph's own name of a thing ("m.0bln8", "Q42", "2086"), not a word about it."""
+_RELATIONS = 4
+"""Of a graph that are told of an item."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Fact:
     name: str
     values: tuple[str, ...]
     source: str
-    """"item", "tags", "neighbours" or "reviews"."""
+    """"item", "graph", "tags", "neighbours" or "reviews"."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,23 @@ class Description:
     """Why what the model wrote was not used."""
 
 
-def facts(item: Item, tags: Sequence[str] = (), near: Sequence[str] = (), reviews: Sequence[str] = ()) -> tuple[Fact, ...]:
-    """What may be said of an item: ``tags`` that it says itself, names of items ``near`` it, words of its ``reviews``.
+def facts(
+    item: Item,
+    tags: Sequence[str] = (),
+    near: Sequence[str] = (),
+    reviews: Sequence[str] = (),
+    graph: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Fact, ...]:
+    """What may be said of an item: ``tags`` that it says itself, names of items ``near`` it, words of its ``reviews``, and what
+    a ``graph`` says (relation -> values).
 
     A tag whose name the item does not say is left out: it may have said a near-synonym, and then that stands in its text.
     """
     tags = [tag for tag in tags if entailed(tag, item)]
-    name, text = _name(item), clean(item.text).lower()
-    out = [Fact("name", (name,), "item")]
+    title, text = title_of(item), clean(item.text).lower()
+    out = [Fact("name", (title,), "item")]
     for key, value in sorted(item.attributes.items()):
-        if isinstance(value, str) and (clean(value, 2 * _FACT).lower() in (name.lower(), text) or _CODE.fullmatch(value)):
+        if isinstance(value, str) and (clean(value, 2 * _FACT).lower() in (title.lower(), text) or _CODE.fullmatch(value)):
             continue  # the name once more, or a number of the catalogue
         if isinstance(value, bool):
             values: tuple[str, ...] = ("yes",) if value else ()
@@ -80,13 +91,33 @@ def facts(item: Item, tags: Sequence[str] = (), near: Sequence[str] = (), review
             values = tuple(clean(v, _FACT) for v in ((value,) if isinstance(value, str) else value))
         if values := tuple(v for v in values if v and v.lower() != "unknown"):
             out.append(Fact(clean(key, 32), values[:_FACTS], "item"))
+    out += [Fact(key, values, "graph") for key, values in (graph or {}).items() if all(key != one.name for one in out)]
     for key, some, origin in (("tags", tags, "tags"), ("near it", near, "neighbours"), ("reviews say", reviews, "reviews")):
         if values := tuple(told for v in some if (told := clean(v, _FACT))):
             out.append(Fact(key, values[:_FACTS], origin))
     return tuple(out[: _FACTS + 4])
 
 
-def _name(item: Item) -> str:
+def of_graph(said: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """What a graph says of an item (``Graph.facts``) as words: items by their ``names``, other things where they have one.
+
+    What stands the other way round (``~``) is left out: its relation's name does not say what the item is.
+
+    >>> of_graph({"film.film.sequel": ["7"], "film.film.country": ["m.09c7w0"], "~film.actor.film": ["Sam"]}, {"7": "Jaws 2"})
+    {'sequel': ('Jaws 2',)}
+    """
+    out: dict[str, tuple[str, ...]] = {}
+    for relation, values in said.items():
+        told = [
+            clean(names[v], _FACT) if v in names else clean(v, _FACT) for v in values if v in names or not _ENTITY.fullmatch(v)
+        ]
+        label = clean(re.split(r"[./#]", relation)[-1].replace("_", " "), 32).lower()
+        if told and label and not relation.startswith("~") and label not in out:
+            out[label] = tuple(dict.fromkeys(told))[:_FACTS]
+    return dict(list(out.items())[:_RELATIONS])
+
+
+def title_of(item: Item) -> str:
     """The title, where the text begins with one, else the text."""
     text = clean(item.text, 2 * _FACT)
     titles = (clean(v, 2 * _FACT) for k, v in sorted(item.attributes.items()) if k in ("name", "title") and isinstance(v, str))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from longgame.language.endpoint import Ledger
+
 Tell = Callable[[int, int], None]
 """Told how many of all are safe."""
 
@@ -22,6 +24,8 @@ class Budget:
         self._heard = self._moved = False
         self.held = self.done = self.total = 0
         """Of what is read now: what was there before, what is there, and all."""
+        self.new = 0
+        """Read since the beginning, of all there was to read."""
 
     @property
     def left(self) -> int:
@@ -33,13 +37,19 @@ class Budget:
         """Seconds so far."""
         return time.perf_counter() - self._began
 
+    @property
+    def ledger(self) -> Ledger:
+        """Of models on this machine that count no tokens."""
+        return Ledger(calls=self.new, seconds=self.passed)
+
     def __call__(self, done: int, total: int) -> None:
         """Raises Spent where the seconds are over and something is left.
 
         Not before a batch was read, whatever loading used up and however many parts were there already: else the same command
         would never go on.
         """
-        self._moved = self._moved or (self._heard and total == self.total and done > self.done)
+        if self._heard and total == self.total and done > self.done:
+            self._moved, self.new = True, self.new + done - self.done
         if not self._heard:
             self.held, self._heard = done, True  # the first word is what was there before
         self.done, self.total = done, total

@@ -18,6 +18,7 @@ from longgame.types import F32
 from longgame.wiring.aspects import Aspects, heard, keep, reader_of
 from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import Hear, silent
+from longgame.wiring.ledgers import entered
 from longgame.wiring.reviews import Voices, hear, readers_of
 from longgame.wiring.understanding import cost_of, seconds_of
 from longgame.wiring.workspace import Workspace
@@ -90,8 +91,10 @@ def listen(
     """
     bound, readers = Budget(budget, tell), readers_of(ws.settings, hear_batches)
     server = next((reader for reader in readers if isinstance(reader, Remote)), None)
+    names = "+".join(reader.name for reader in readers)
     try:
-        voices, aspects = _all(ws, ws.cache, bound, readers)
+        with entered(ws.settings, "reviews", lambda: names, lambda: server.ledger if server else bound.ledger):
+            voices, aspects = _all(ws, ws.cache, bound, readers)
     except Spent:
         return Heard(None, None, bound.left, bound.passed, server.ledger if server else None)
     if server:

@@ -29,6 +29,7 @@ from longgame.store import open_store
 from longgame.types import Bool, Item
 from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import language_model
+from longgame.wiring.ledgers import entered
 
 KIND = "image"
 """Of ``Item.media``."""
@@ -202,7 +203,8 @@ def read(settings: Settings, budget: float | None = None, tell: Tell = lambda do
     found, cache = find(settings, items), _cache(settings)
     without = dict(Counter(one.why for one in found if not one.known))
     try:
-        pictures, new = _vectors(items, found, model, cache, bound)
+        with entered(settings, "pictures", lambda: model.name, lambda: bound.ledger):
+            pictures, new = _vectors(items, found, model, cache, bound)
     except Spent:
         left = sum(bool(one.known) for one in found) - bound.done
         return Done(model.name, len(items), bound.done - bound.held, bound.done, without, left, bound.passed, "")

@@ -32,7 +32,9 @@ from longgame.store import open_store
 from longgame.types import Event, Item
 from longgame.wiring import pictures
 from longgame.wiring.budget import Budget, Spent, Tell
+from longgame.wiring.knowledge import graph_of
 from longgame.wiring.language import Hear, language_model, silent
+from longgame.wiring.ledgers import entered
 from longgame.wiring.reading_kept import json_of
 from longgame.wiring.reading_models import Models, Part
 
@@ -203,14 +205,15 @@ class Reader:
             self._must_be_read("--budget")
         before, bound, version, found, note = self.ledger, Budget(budget, tell), "", 0, ""
         reads = {"tags": self._tags, "attributes": self._attributes, "descriptions": self._descriptions}
-        try:
-            version, found, note = reads[what](bound)
-        except Spent:
-            version = self._todo(what)[0]
-        else:
-            self._models.finish()  # the caches have it all
-            if missed := self._models.missed:
-                note += f"; a server left {missed:,} prompts without an answer that can be used: the next run asks again"
+        with entered(self._settings, what, lambda: self._todo(what)[0], lambda: self.ledger - before):
+            try:
+                version, found, note = reads[what](bound)
+            except Spent:
+                version = self._todo(what)[0]
+            else:
+                self._models.finish()  # the caches have it all
+                if missed := self._models.missed:
+                    note += f"; a server left {missed:,} prompts without an answer that can be used: the next run asks again"
         return Read(what, version, len(self.items), found, bound.left, bound.passed, self.ledger - before, note)
 
     def _tags(self, tell: Tell) -> tuple[str, int, str]:
@@ -252,6 +255,8 @@ class Reader:
     @cached_property
     def _facts(self) -> list[tuple[descriptions.Fact, ...]]:
         near, tags = self._near(), self.vocabulary.tags
+        graph, names = graph_of(self._settings), {item.id: descriptions.title_of(item) for item in self.items}
+        known = graph.facts([self.items[row].id for row in self._thin]) if graph else {}
         out = []
         for row in self._thin:
             item = self.items[row]
@@ -260,7 +265,8 @@ class Reader:
             for review in self._reviews.get(item.id, ()):
                 heard.update({tags[p].name for p, _ in self.vocabulary.mentions(review)})
             often = [name for name, n in heard.most_common(3) if n > 1]
-            out.append(descriptions.facts(item, said, near[row], often))
+            linked = descriptions.of_graph(known.get(item.id, {}), names)
+            out.append(descriptions.facts(item, said, near[row], often, linked))
         return out
 
     def _near(self) -> dict[int, list[str]]:

@@ -18,6 +18,7 @@ from longgame.store import open_store
 from longgame.types import Item
 from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import CHARACTERS, Hear, language_model, silent
+from longgame.wiring.ledgers import entered
 
 _SAMPLE = 24
 """Texts that are read to see how fast a model on this machine is."""
@@ -82,15 +83,15 @@ def understand(
 ) -> Done:
     """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch that is under way then."""
     items, model, cache = _items(settings), language_model(settings, hear), _cache(settings)
-    bound = Budget(budget, tell)
-    try:
-        features: Features | None = read(items, model, cache, bound)
-    except Spent:
-        features = None
-    ledger = None
-    if isinstance(model, Remote):
-        model.finish()  # the cache has it all
-        ledger = model.ledger
+    bound, server = Budget(budget, tell), model if isinstance(model, Remote) else None
+    with entered(settings, "vectors", lambda: model.name, lambda: server.ledger if server else bound.ledger):
+        try:
+            features: Features | None = read(items, model, cache, bound)
+        except Spent:
+            features = None
+        if server:
+            server.finish()  # the cache has it all
+    ledger = server.ledger if server else None
     return Done(model.name, len(items), bound.done - bound.held, bound.left, bound.passed, features, ledger)
 
 

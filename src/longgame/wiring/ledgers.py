@@ -1,0 +1,71 @@
+"""What each recipe has cost since it was first read by: kept beside what was read, over all runs, however they ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from longgame.artefacts import write_whole
+from longgame.errors import ArtefactError
+from longgame.language.endpoint import Ledger
+from longgame.settings import Settings
+from longgame.wiring.reading_kept import json_of
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One recipe's account."""
+
+    what: str
+    """As in ``longgame understand --what``."""
+    version: str
+    runs: int
+    """That asked anything."""
+    last: str
+    """When the last of them ended, ISO 8601."""
+    ledger: Ledger
+
+
+@contextmanager
+def entered(settings: Settings, what: str, version: Callable[[], str], used: Callable[[], Ledger]) -> Iterator[None]:
+    """Adds what a run uses to the account of its recipe, however it ends: what a server was paid before a bound was reached
+    is paid. A run that asks nothing is not entered.
+    """
+    try:
+        yield
+    finally:
+        if (told := used()).calls:
+            _enter(settings, what, version(), told)
+
+
+def _enter(settings: Settings, what: str, version: str, used: Ledger) -> None:
+    held = {(one.what, one.version): one for one in accounts(settings)}
+    before = held.get((what, version))
+    runs, ledger = (before.runs, before.ledger) if before else (0, Ledger())
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    held[what, version] = Entry(what, version, runs + 1, now, ledger + used)
+    write_whole(_path(settings), json.dumps({"accounts": [asdict(one) for one in held.values()]}).encode())
+
+
+def accounts(settings: Settings) -> list[Entry]:
+    """All that was entered, the oldest recipe first. Raises ArtefactError, naming the file, where it is no such thing."""
+    path = _path(settings)
+    if not path.exists():
+        return []
+    try:
+        return [_entry(one) for one in json_of(path)["accounts"]]
+    except (KeyError, TypeError):
+        raise ArtefactError(f"{path}: is no ledger; delete it, and what was used is counted from then on") from None
+
+
+def _entry(told: Mapping[str, Any]) -> Entry:
+    return Entry(told["what"], told["version"], told["runs"], told["last"], Ledger(**told["ledger"]))
+
+
+def _path(settings: Settings) -> Path:
+    return Path(settings.data.folder) / "reading" / "ledger.json"
