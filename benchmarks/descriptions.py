@@ -1,12 +1,17 @@
 """What a small model writes of items: is it valid, does it pass the checks, and a file to read it in beside its source.
 
     python benchmarks/descriptions.py --data PATH [--count 100] [--out descriptions.txt]
+    python benchmarks/descriptions.py --data PATH --worth
 
 Half of the items are films of MovieLens 100K (a title, genres, a year), half things of Beauty (a title, words of it that are
 tags, two items near it). What is measured is ``longgame.evaluation.objects``'; ``longgame evaluate language --only objects``
 prints the same for any catalogue. The file has each item's facts, what the model wrote, what is used in the end and why. That
 what is used states nothing but facts is for a person to see too: docs/reading.md tells what one saw. It is deterministic, so
 the interval is the binomial one over items.
+
+With ``--worth`` the things of Beauty are read by the encoder, by their titles, by their descriptions (in the template's words:
+the model would take hours, and states the same facts) and by both: whether the things that the same people took are nearer then
+(``longgame.evaluation.neighbours``), and whether descriptions of other things do the same.
 """
 
 from __future__ import annotations
@@ -18,13 +23,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from longgame.datasets.catalogue import catalogue
+from longgame.evaluation.intervals import bootstrap
+from longgame.evaluation.neighbours import NEAR, Truth, centred
 from longgame.evaluation.objects import Written
 from longgame.evaluation.objects import objects as judged
-from longgame.language import VectorCache
-from longgame.language.descriptions import SCHEMA, prompt, shots, source
+from longgame.language import MiniLM, VectorCache, describe
+from longgame.language.descriptions import SCHEMA, prompt, shots, source, template
 from longgame.language.objects import ObjectCache
 from longgame.language.smollm_writer import SmolLMWriter
 from longgame.language.vocabulary import drawn
+from longgame.rng import derive
 from longgame.types import Item, ItemId
 from longgame.wiring.ablations import facts_of
 from longgame.wiring.workspace import one_thread
@@ -44,6 +55,26 @@ def things(data: Path) -> list[Item]:
     return [Item(ItemId(row[0]), row[2]) for row in rows if row[2]]
 
 
+def worth(data: Path, cache: VectorCache) -> None:
+    """A line each way of reading: Recall of the same people's things among the nearest, and how much more than by titles."""
+    log, items = catalogue(data / "beauty").taken()
+    _, known = facts_of(items, range(len(items)), cache)
+    texts = [describe(item) for item in items]
+    said = cache.embed(MiniLM(), [template(one).text for one in known])
+    told, other = cache.embed(MiniLM(), texts), said[derive(0, "shuffled").permutation(len(items))]
+    both, wrong = (np.concatenate([told, one], axis=1) / np.sqrt(np.float32(2)) for one in (said, other))
+    ways = {"titles": told, "descriptions": said, "both": both, "titles, and descriptions of other things": wrong}
+    truth = Truth.of(log)
+    found = {name: truth.by_vectors(centred(log, vectors)) for name, vectors in ways.items()}
+    print(f"{len(items)} things with a title and events, recall@{NEAR} of the same people's; 95 % intervals over things")
+    for name, recall in found.items():
+        some = ~np.isnan(recall)
+        own = bootstrap(recall[some], derive(0, name))
+        more = bootstrap((recall - found["titles"])[some], derive(0, name, "more"))
+        gap = "" if name == "titles" else f", {more.value:+.4f} [{more.low:+.4f}, {more.high:+.4f}]"
+        print(f"  {name:<42} {own.value:.4f} [{own.low:.4f}, {own.high:.4f}]{gap}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
@@ -52,8 +83,12 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(".longgame/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("descriptions.txt"))
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--worth", action="store_true", help="what descriptions tell the encoder beyond titles, and no more")
     args = parser.parse_args()
     one_thread()
+    if args.worth:
+        worth(args.data, VectorCache(args.cache / "vectors"))
+        return
     cache, writer, lines = VectorCache(args.cache / "vectors"), SmolLMWriter(), list[str]()
     report: dict[str, dict[str, Any]] = {}
     objects = ObjectCache(args.cache / "written", writer, SCHEMA)

@@ -12,7 +12,7 @@ from longgame.errors import ArtefactError
 from longgame.language.checks import troubles, unsaid
 from longgame.language.descriptions import SCHEMA, facts, judged, of_graph, prompt, shots, source, template, version
 from longgame.language.lock import exclusive
-from longgame.language.objects import ObjectCache
+from longgame.language.objects import TRIES, ObjectCache
 from longgame.types import Item, ItemId
 
 
@@ -45,6 +45,21 @@ def test_what_was_written_is_never_written_again(tmp_path: Path):
     ObjectCache(tmp_path, other := Scribe("another"), {}).generate(PROMPTS[:1])
     ObjectCache(tmp_path, other, {"type": "object"}).generate(PROMPTS[:1])
     assert other.asked == 2, "another writer or schema is another recipe"
+
+
+class Paid(Scribe):
+    """A server's: it comes to nothing for some, and says so one by one."""
+
+    def written(self, prompts: Sequence[str], schema: Mapping[str, Any]) -> list[Mapping[str, Any] | None]:
+        return [None if "t" in one["text"] else one for one in self.generate(prompts, schema)]
+
+
+def test_who_never_writes_an_object_is_not_paid_for_ever(tmp_path: Path):
+    writer, some = Paid(), ["one", "two", "three", "six"]
+    told = [ObjectCache(tmp_path, writer, {}).generate(some) for _ in range(TRIES + 2)]
+    assert writer.asked == 2 + 2 * TRIES and all(one == told[0] for one in told)
+    assert [one is None for one in told[0]] == [False, True, True, False]
+    assert ObjectCache(tmp_path, writer, {}).missing(some) == []
 
 
 def test_a_killed_run_loses_a_batch_and_a_torn_tail_is_cut_off(tmp_path: Path):

@@ -91,7 +91,7 @@ def facts(
             values = tuple(clean(v, _FACT) for v in ((value,) if isinstance(value, str) else value))
         if values := tuple(v for v in values if v and v.lower() != "unknown"):
             out.append(Fact(clean(key, 32), values[:_FACTS], "item"))
-    out += [Fact(key, values, "graph") for key, values in (graph or {}).items() if all(key != one.name for one in out)]
+    out += [Fact(key, tuple(values), "graph") for key, values in (graph or {}).items() if all(key != one.name for one in out)]
     for key, some, origin in (("tags", tags, "tags"), ("near it", near, "neighbours"), ("reviews say", reviews, "reviews")):
         if values := tuple(told for v in some if (told := clean(v, _FACT))):
             out.append(Fact(key, values[:_FACTS], origin))

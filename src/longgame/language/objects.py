@@ -1,12 +1,13 @@
 """Objects that a model wrote, on disk, by recipe and hash of the prompt: what was written once is never written again.
 
-A shelf for each writer and schema: ``objects.jsonl`` holds a line each (hash, object, checksum). A damaged line counts as
-missing.
+A shelf for each writer and schema: ``objects.jsonl`` holds a line each (hash, object, checksum), null where the writer came to
+none. A damaged line counts as missing.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from longgame.protocols import Writer
 
 BATCH = 16
 """Objects between two syncs."""
+TRIES = 3
+"""Runs that ask a writer which may answer the next time: whoever pays for each should not pay for ever."""
 
 
 class ObjectCache:
@@ -32,15 +35,14 @@ class ObjectCache:
     def generate(self, prompts: Sequence[str], on_progress: OnProgress | None = None) -> list[Mapping[str, Any] | None]:
         """An object for each prompt, None where the writer came to none; what no run asked before is asked, each once.
 
-        Where a writer tells of single prompts that it came to none (``written``: a server may answer the next time), that is
-        not kept: the next run asks again.
+        Where a writer tells of single prompts that it came to none (``written``: a server may answer the next time), the next
+        run asks again, until ``TRIES`` have.
 
         ``on_progress(done, total)`` counts prompts whose object is safe. Raises ArtefactError while another process writes.
         """
         tell = on_progress or (lambda done, total: None)
         held = self._held()
         write = getattr(self._writer, "written", None) or self._writer.generate
-        kept_too = write == self._writer.generate  # that one always comes to the same, so that None is kept as well
         todo = [text for text in dict.fromkeys(prompts) if _key(text) not in held]
         done = sum(_key(text) in held for text in prompts)
         tell(done, len(prompts))
@@ -52,7 +54,7 @@ class ObjectCache:
                 for first in range(0, len(todo), size):
                     part = todo[first : first + size]
                     found = {_key(text): one for text, one in zip(part, write(part, self._schema), strict=True)}
-                    self._append({key: one for key, one in found.items() if kept_too or one is not None})
+                    self._append(found)
                     held.update(found)
                     tell(sum(_key(text) in held for text in prompts), len(prompts))
         return [held[_key(text)] for text in prompts]
@@ -63,10 +65,14 @@ class ObjectCache:
         return [text for text in dict.fromkeys(prompts) if _key(text) not in held]
 
     def _held(self) -> dict[str, Mapping[str, Any] | None]:
+        """What need not be asked."""
         self._shelf.check()
         path = self._shelf.path
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-        return dict(filter(None, map(_parsed, lines)))
+        told = list(filter(None, map(_parsed, lines)))
+        tries = TRIES if hasattr(self._writer, "written") else 1  # one that is no server always comes to the same
+        vain = Counter(key for key, one in told if one is None)
+        return {key: one for key, one in told if one is not None or vain[key] >= tries}
 
     def _whole(self) -> int:
         return self._shelf.path.read_bytes().rfind(b"\n") + 1

@@ -61,6 +61,15 @@ def graph_of(settings: Settings) -> Graph | None:
     return kept(graph_path(settings))
 
 
+def trusted(settings: Settings, items: Sequence[Item]) -> Graph | None:
+    """The graph that is kept, where it does not seem to be joined to the wrong items: what it says is said to people."""
+    graph = graph_of(settings)
+    if graph is None or not {item.id for item in items}.intersection(graph.items):
+        return None
+    fits = agreement(vectors_of(settings, graph), {item.id: item.attributes for item in items})
+    return None if fits is not None and fits.p > AGREES else graph
+
+
 def source_of(settings: Settings) -> str | None:
     """Where the graph that is kept came from; None where there is none."""
     path = graph_path(settings)

@@ -32,7 +32,7 @@ from longgame.store import open_store
 from longgame.types import Event, Item
 from longgame.wiring import pictures
 from longgame.wiring.budget import Budget, Spent, Tell
-from longgame.wiring.knowledge import graph_of
+from longgame.wiring.knowledge import trusted
 from longgame.wiring.language import Hear, language_model, silent
 from longgame.wiring.ledgers import entered
 from longgame.wiring.reading_kept import json_of
@@ -255,7 +255,7 @@ class Reader:
     @cached_property
     def _facts(self) -> list[tuple[descriptions.Fact, ...]]:
         near, tags = self._near(), self.vocabulary.tags
-        graph, names = graph_of(self._settings), {item.id: descriptions.title_of(item) for item in self.items}
+        graph, names = trusted(self._settings, self.items), {str(item.id): descriptions.title_of(item) for item in self.items}
         known = graph.facts([self.items[row].id for row in self._thin]) if graph else {}
         out = []
         for row in self._thin:
