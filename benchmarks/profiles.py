@@ -70,7 +70,8 @@ def heard(held: Setting, file: Path, cache: VectorCache) -> dict[str, Setting]:
     """The same people, who say in words what they rated: each rating becomes a sentence that people judged as high among its
     kin, drawn of a third of the file, and is read by what was learned of the other two thirds.
 
-    "read" knows what was read, "judged" what people said of the sentence, "unread" that there was an event.
+    "read" knows what was read, "judged" what people said of the sentence; "likes" takes each for a like, as any event is that
+    has no value.
     """
     told = scored(file)
     order = derive(0, "heard").permutation(len(told.texts))
@@ -87,10 +88,10 @@ def heard(held: Setting, file: Path, cache: VectorCache) -> dict[str, Setting]:
         return replace(event, kind="review", value=0.0, text=texts[event.id])
 
     data = replace(held.data, events=[[worded(event) for event in one] for one in held.data.events])
-    config = replace(held.population.config, by_text=frozenset({"review"}))
     out = {}
-    for name, values in (("read", found), ("judged", told.scores[own]), ("unread", None)):
+    for name, values in (("read", found), ("judged", told.scores[own]), ("likes", None)):
         words = {} if values is None else {id: float(values[at]) for id, at in said.items()}
+        config = replace(held.population.config, by_text=frozenset() if values is None else frozenset({"review"}))
         usual = Population.fit(config, held.population.tags, data.held(), data.users.values(), said=words)
         out[name] = replace(
             held, data=data, population=usual, numbers={n: profiles(data, held.parts[n], usual) for n in ("new", "warm")}

@@ -43,13 +43,15 @@ def say_reviews(settings: Settings, plan: bool, seconds: float | None, json: boo
     parts = {} if aspects is None else {name: _part(voices) for name, voices in zip(aspects.names, aspects.voices, strict=True)}
     if json:
         refused = [asdict(one) for one in told.refused]
-        counts = {"left": 0, "rated": told.rated, "read": len(told.said), "voices": len(told.voices)}
+        counts = {"left": 0, "rated": told.rated, "read": len(told.said), "voices": len(told.voices), "missed": done.missed}
         say_json({**counts, "aspects": parts, "refused": refused, **ledger})
         return
     say(
         f"{told.rated:,} rated reviews learned from, {len(told.said):,} without a rating read, {len(told.refused):,} refused; "
         f"{len(told.voices):,} voices, one a user and item"
     )
+    if done.missed:
+        say(f"a server left {done.missed:,} texts without an answer that can be used: the next run asks again")
     for name, part in parts.items():
         liked = "" if part["mean"] is None else f", {part['mean']:+.2f} on average, of -1 to 1"
         say(f"{name}: {part['voices']:,} voices on {part['items']:,} items{liked}")

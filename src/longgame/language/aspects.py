@@ -71,13 +71,17 @@ class AspectReader:
         return sorted({place for place, _ in self._vocabulary.mentions(shield(text, LIMIT).text)})
 
     def read(self, texts: Sequence[str], cache: VectorCache | None = None, on_progress: OnProgress | None = None) -> Told:
-        """What they say of the aspects they name. What was asked before is not asked again. Raises MissingExtra."""
+        """What they say of the aspects they name; nothing where a server gave no answer. What was asked before is not asked
+        again. Raises MissingExtra.
+        """
         pairs = [(row, place) for row, text in enumerate(texts) for place in self.named(text)]
         asked = [self._case(texts[row], self.names[place]) for row, place in pairs]
         if cache is None:
             odds = embed_in_batches(self._answers, asked, on_progress)
         else:
             odds = cache.embed(self._answers, asked, on_progress)
+        said = np.ptp(odds, axis=1) > 0 if len(odds) else np.zeros(0, np.bool_)
+        pairs, odds = [pair for pair, one in zip(pairs, said, strict=True) if one], odds[said]
         chance = shares(odds) if len(odds) else np.zeros((0, len(_WORTH)))
         value = chance @ _WORTH
         noise = np.sqrt(np.maximum(chance @ _WORTH**2 - value**2, 0.0))

@@ -73,7 +73,8 @@ class Sentiment:
     def hear(
         self, texts: Sequence[str], cache: VectorCache | None = None, on_progress: OnProgress | None = None
     ) -> tuple[F64, Bool]:
-        """(n,) estimated ratings, and (n,) which texts were heard: not those without a visible character, nor those refused.
+        """(n,) estimated ratings, and (n,) which texts were heard: not those without a visible character, nor those refused,
+        nor those that a reader was asked about and gave no answer (a server's).
 
         Whoever counts opinions leaves out what was not heard: no text can buy itself the mean of all.
         """
@@ -81,6 +82,7 @@ class Sentiment:
             return np.zeros(0), np.zeros(0, np.bool_)
         heard = np.array([bool(shield(text, LIMIT).text) for text in texts])
         told = vectors(self.readers, texts, cache, on_progress)
+        heard &= answered(self.readers, told)
         if self.wary is not None:
             heard &= ~self.wary.refuses(told)
         out = self.head.predict(told)[:, 0]
@@ -111,6 +113,16 @@ def vectors(
         for reader in readers
     ]
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(texts), 0), np.float32)
+
+
+def answered(readers: Sequence[LanguageModel], told: F32) -> Bool:
+    """(n,) whether each of the readers whose numbers are answers gave one: of (n, sum of widths) its part is not all alike."""
+    out, first = np.ones(len(told), np.bool_), 0
+    for reader in readers:
+        if hasattr(reader, "answered"):
+            out &= np.ptp(told[:, first : first + reader.width], axis=1) > 0
+        first += reader.width
+    return out
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,9 @@ class ReviewsSection(Section):
 
     features: bool = False
     """Whether it joins the item vectors: mean, how sure that is, and how many, one voice for each user and item."""
-    reader: Literal["smollm", "items"] = "smollm"
-    """smollm is a small language model (extra `llm`) beside language.model; items is language.model alone, which is faster."""
+    reader: Literal["smollm", "items", "remote"] = "smollm"
+    """smollm is a small language model (extra `llm`) beside language.model; items is language.model alone, which is faster;
+    remote is the chat model of the section remote beside language.model, which is asked about aspects too."""
     rated: Texts = ("rating",)
     """Kinds whose value is a rating: those with a text teach what a text without one is worth."""
     unrated: Texts = ("review",)

@@ -19,13 +19,14 @@ from longgame.language import Features, VectorCache
 from longgame.language.adapter import Adapted
 from longgame.language.aspects import AspectReader
 from longgame.language.questions import ASPECT_BRIEF
+from longgame.language.remote_chat import Chat
 from longgame.language.sentiment import Opinions
 from longgame.protocols import Chooser
 from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId, UserId
 from longgame.wiring.budget import Tell
 from longgame.wiring.language import small_of
-from longgame.wiring.reviews import Voice, Voices, adapter_of, kinds_of, opinions_of
+from longgame.wiring.reviews import Voice, Voices, adapter_of, asked_of, kinds_of, opinions_of
 
 COLUMNS = 2
 """Of each aspect."""
@@ -58,8 +59,14 @@ class Aspects:
         return Features(f"{text.version}+{self.version}", text.ids, wide, text.beside + COLUMNS * len(self.names))
 
 
-def reader_of(settings: Settings) -> AspectReader:
-    """What asks about aspects. Raises ConfigError for aspects or an adapter that are none, ArtefactError, MissingExtra."""
+def reader_of(settings: Settings, server: Chat | None = None) -> AspectReader:
+    """What asks about aspects: ``server`` where it reads reviews, or the small model.
+
+    Raises ConfigError for aspects or an adapter that are none, ArtefactError, MissingExtra.
+    """
+    server = server or asked_of(settings)
+    if server is not None:
+        return AspectReader(server, settings.reviews.aspects)
     model: Chooser = small_of(settings)
     adapter = adapter_of(settings)
     if adapter is not None and adapter.question == ASPECT_BRIEF:

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from longgame.language import VectorCache
+from longgame.language.asked import Answers
 from longgame.language.cache import OnProgress
 from longgame.language.endpoint import Ledger
 from longgame.language.remote import Remote
+from longgame.language.remote_chat import Chat
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 from longgame.types import F32
@@ -19,7 +21,8 @@ from longgame.wiring.aspects import Aspects, heard, keep, reader_of
 from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import Hear, silent
 from longgame.wiring.ledgers import entered
-from longgame.wiring.reviews import Voices, hear, readers_of
+from longgame.wiring.reading_models import Part, reckoned
+from longgame.wiring.reviews import Voices, asked_of, hear, readers_of
 from longgame.wiring.understanding import cost_of, seconds_of
 from longgame.wiring.workspace import Workspace
 
@@ -50,6 +53,8 @@ class Heard:
     seconds: float
     ledger: Ledger | None
     """Of a server."""
+    missed: int = 0
+    """Texts that a server left without an answer that can be used: the next run asks again."""
 
 
 class _Rehearsal(VectorCache):
@@ -71,12 +76,15 @@ def plan(ws: Workspace) -> list[Forecast]:
 
     Raises as :func:`listen`.
     """
-    rehearsal = _Rehearsal(Path(ws.settings.data.folder) / "vectors")
-    _all(ws, rehearsal, lambda done, total: None, readers_of(ws.settings))
-    return [_forecast(ws.settings, model, list(todo)) for model, todo in rehearsal.todo.values() if todo]
+    rehearsal, server = _Rehearsal(Path(ws.settings.data.folder) / "vectors"), asked_of(ws.settings)
+    _all(ws, rehearsal, lambda done, total: None, readers_of(ws.settings, server=server), server)
+    return [_forecast(ws.settings, model, list(todo), server) for model, todo in rehearsal.todo.values() if todo]
 
 
-def _forecast(settings: Settings, model: LanguageModel, todo: list[str]) -> Forecast:
+def _forecast(settings: Settings, model: LanguageModel, todo: list[str], server: Chat | None) -> Forecast:
+    if server is not None and isinstance(model, Answers):
+        part = Part(todo, model.embed, lambda text: server.sent(model.sent(text), model.options), 1, remote=True)
+        return Forecast(model.name, len(todo), None, reckoned(server, part).cost)
     if not isinstance(model, Remote):
         return Forecast(model.name, len(todo), seconds_of(model.embed, todo))
     return Forecast(model.name, len(todo), None, cost_of(settings, model, todo))
@@ -89,22 +97,31 @@ def listen(
 
     Raises DataError where there is too little to learn from, and as ``aspects.reader_of``.
     """
-    bound, readers = Budget(budget, tell), readers_of(ws.settings, hear_batches)
-    server = next((reader for reader in readers if isinstance(reader, Remote)), None)
+    bound, server = Budget(budget, tell), asked_of(ws.settings, hear_batches)
+    readers = readers_of(ws.settings, hear_batches, server)
     names = "+".join(reader.name for reader in readers)
+    servers: list[Remote | Chat] = [reader for reader in readers if isinstance(reader, Remote)] + ([server] if server else [])
+
+    def used() -> Ledger | None:
+        return sum((one.ledger for one in servers), Ledger()) if servers else None
+
     try:
-        with entered(ws.settings, "reviews", lambda: names, lambda: server.ledger if server else bound.ledger):
-            voices, aspects = _all(ws, ws.cache, bound, readers)
+        with entered(ws.settings, "reviews", lambda: names, lambda: used() or bound.ledger):
+            voices, aspects = _all(ws, ws.cache, bound, readers, server)
     except Spent:
-        return Heard(None, None, bound.left, bound.passed, server.ledger if server else None)
-    if server:
-        server.finish()  # the cache has it all
+        return Heard(None, None, bound.left, bound.passed, used())
+    for one in servers:
+        one.finish()  # the cache has it all
     keep(ws.settings, [item.id for item in ws.store.items()], voices, aspects)
-    return Heard(voices, aspects, 0, bound.passed, server.ledger if server else None)
+    return Heard(voices, aspects, 0, bound.passed, used(), server.missed if server else 0)
 
 
-def _all(ws: Workspace, cache: VectorCache, tell: Tell, readers: Sequence[LanguageModel]) -> tuple[Voices, Aspects | None]:
+def _all(
+    ws: Workspace, cache: VectorCache, tell: Tell, readers: Sequence[LanguageModel], server: Chat | None
+) -> tuple[Voices, Aspects | None]:
     settings: Settings = ws.settings
-    reader = reader_of(settings) if settings.reviews.aspects else None  # what is wrong with it is said before anything is read
+    reader = (
+        reader_of(settings, server) if settings.reviews.aspects else None
+    )  # what is wrong with it is said before anything is read
     voices = hear(settings, ws.events(), cache, readers, tell)
     return voices, None if reader is None else heard(settings, ws.events(), voices, cache, reader, tell)

@@ -47,6 +47,14 @@ class Trial:
     """Of a server that has a price."""
 
 
+def reckoned(server: Chat, part: Part) -> Trial:
+    """What a server, which is not asked, would want for all of it."""
+    endpoint, written = server.endpoint, part.written * len(part.todo)
+    read = sum(-(-len(part.sent(text)) // CHARACTERS) for text in part.todo)
+    cost = endpoint.cost(read, written, SHARE if server.patient else 1.0) if endpoint.price or endpoint.price_out else None
+    return Trial(read + written, None, cost)
+
+
 class Models:
     """The models that ``reading.chooser`` and ``reading.writer`` name, made when first asked for."""
 
@@ -96,14 +104,7 @@ class Models:
 
     def trial(self, part: Part) -> Trial:
         """What it would take. A model here is asked some of it, which is not entered; of a server's it is reckoned."""
-        return self._reckoned(part) if part.remote else self._tried(part)
-
-    def _reckoned(self, part: Part) -> Trial:
-        endpoint, written = self._chat.endpoint, part.written * len(part.todo)
-        read = sum(-(-len(part.sent(text)) // CHARACTERS) for text in part.todo)
-        priced = endpoint.price or endpoint.price_out
-        cost = endpoint.cost(read, written, SHARE if self._chat.patient else 1.0) if priced else None
-        return Trial(read + written, None, cost)
+        return reckoned(self._chat, part) if part.remote else self._tried(part)
 
     def _tried(self, part: Part) -> Trial:
         before, self._small.ledger = self._small.ledger, Ledger()

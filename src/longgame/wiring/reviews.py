@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from longgame.errors import DataError
+from longgame.errors import ConfigError, DataError
 from longgame.language import Features, VectorCache
 from longgame.language.adapter import FOLDER, Adapted, Adapter
-from longgame.language.asked import Asked
+from longgame.language.asked import Answers, Asked
 from longgame.language.attacks import attacks
 from longgame.language.questions import LIMIT, SENTIMENT, SENTIMENT_BRIEF
+from longgame.language.remote_chat import Chat
 from longgame.language.sentiment import FEWEST, Opinions, Sentiment, opinions, vectors
 from longgame.language.shield import shield
 from longgame.language.wary import learn
@@ -26,7 +27,7 @@ from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId, UserId
 from longgame.wiring.budget import Tell
-from longgame.wiring.language import Hear, language_model, silent, small_of
+from longgame.wiring.language import Hear, chat, language_model, silent, small_of
 
 RECIPE = "opinions-1"
 """Names the columns. It is part of the version of item vectors that have them."""
@@ -46,7 +47,7 @@ class Refused:
     user: UserId
     item: ItemId
     why: str
-    """The rules it falls under, or "learned" where its vectors are those of an attack."""
+    """The rules it falls under; else its vectors are those of an attack, or a server gave no answer."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,32 @@ def adapter_of(settings: Settings) -> Adapter | None:
     return Adapter.load(Path(settings.data.folder) / FOLDER, name) if name else None
 
 
-def readers_of(settings: Settings, hear: Hear = silent) -> tuple[LanguageModel, ...]:
-    """What reads a review: the settings' reader of items, and beside it the small language model, adapted if an adapter is of
-    what reviews say on the whole.
+def asked_of(settings: Settings, hear: Hear = silent) -> Chat | None:
+    """The server's chat model that reads reviews; None where none does.
 
-    Raises ArtefactError for an adapter that is none.
+    Raises ConfigError where none is named, or an adapter is, which is of the small model here.
+    """
+    if settings.reviews.reader != "remote":
+        return None
+    if settings.reviews.adapter:
+        raise ConfigError(
+            f"reviews.adapter: {settings.reviews.adapter} is of the small model on this machine, and reviews.reader is remote; "
+            'leave it out, or set reviews.reader = "smollm"'
+        )
+    return chat(settings, hear)
+
+
+def readers_of(settings: Settings, hear: Hear = silent, server: Chat | None = None) -> tuple[LanguageModel, ...]:
+    """What reads a review: the settings' reader of items, and beside it ``server`` or the small language model, adapted if an
+    adapter is of what reviews say on the whole.
+
+    Raises ArtefactError for an adapter that is none, ConfigError as :func:`asked_of`.
     """
     items = language_model(settings, hear)
-    if settings.reviews.reader != "smollm":
+    if settings.reviews.reader == "items":
         return (items,)
+    if settings.reviews.reader == "remote":
+        return Answers(server or chat(settings, hear), SENTIMENT), items
     adapter = adapter_of(settings)
     if adapter is not None and adapter.question == SENTIMENT_BRIEF:
         return Asked(Adapted(small_of(settings), adapter), SENTIMENT_BRIEF), items
@@ -136,7 +154,7 @@ def hear(
     """
     s, kinds, valued = settings.reviews, kinds_of(settings), by_text(settings)
     log = [event for event in events if event.kind in kinds]
-    readers = readers or readers_of(settings)
+    readers = readers or readers_of(settings, server=asked_of(settings))
     taught = [event for event in log if event.text and event.kind in s.rated][-s.learned :]
     if len(taught) < FEWEST:
         raise DataError(
@@ -163,7 +181,7 @@ def hear(
 
 def _refused(event: Event) -> Refused:
     why = ", ".join(shield(event.text, LIMIT).refused)
-    return Refused(event.id, event.user, event.item, why or "learned, or nothing to read")
+    return Refused(event.id, event.user, event.item, why or "learned, nothing to read, or no answer")
 
 
 def _last_words(log: Sequence[Event], said: Mapping[str, float], model: Sentiment, rated: frozenset[str]) -> dict[str, Voice]:
