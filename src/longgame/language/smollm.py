@@ -22,6 +22,7 @@ import numpy as np
 
 from longgame.errors import ConfigError, MissingExtra
 from longgame.language.endpoint import Ledger
+from longgame.language.gguf_once import read_once
 from longgame.language.workers import workers
 from longgame.precision import Precision, checked, number, resolved
 from longgame.types import F32
@@ -169,7 +170,7 @@ class SmolLM:
         hushed: Any = logging  # it has no types
         hushed.set_verbosity_error()
         folder, dtype = str(Path(found.origin).parent), number(self._precision)
-        with redirect_stderr(StringIO()):  # two bars of progress
+        with redirect_stderr(StringIO()), read_once():  # two bars of progress
             tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE, local_files_only=True)
             network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, local_files_only=True, dtype=dtype)
         # The states of layers are caught by hooks, which go in at the first call. Bodies that are cut from this one share its
