@@ -157,7 +157,7 @@ def main() -> None:
         say(
             held.parts,
             [{n: {part: sums(one, part)["all of these"] for part in judged} for n, one in ways.items()}],
-            ("unread",),
+            ("likes",),
         )
         return
     found: list[dict[str, Arm]] = []
