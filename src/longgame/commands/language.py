@@ -44,7 +44,8 @@ def language(
     folder = Path(settings.data.folder)
     adapted = None if adapter is None else load_adapter(folder, adapter)
     quiet = (lambda line: None) if json else say
-    sections = ablations(data, Wish(folder, seeds, adapted, adapt, objects, settings.language.threads, quiet), forms)
+    s = settings.language
+    sections = ablations(data, Wish(folder, seeds, adapted, adapt, objects, s.threads, s.small, quiet), forms)
     if json:
         say_json([asdict(section) for section in sections])
     else:

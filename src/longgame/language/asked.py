@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from longgame.language.questions import Question
-from longgame.language.smollm import THOUGHT, WIDTH, SmolLM
+from longgame.language.smollm import SmolLM
 from longgame.protocols import Chooser
 from longgame.types import F32, F64, Bool
 
@@ -82,12 +82,17 @@ class Asked:
     batch = 128
     """Texts whose states are kept at once: what a killed run loses at most."""
 
-    def __init__(self, model: SmolLM, question: Question, layers: Sequence[int] = THOUGHT) -> None:
-        self._model, self._question, self._layers = model, question, tuple(layers)
+    def __init__(self, model: SmolLM, question: Question, layers: Sequence[int] = ()) -> None:
+        """``layers`` of the model, those in which it thinks of an answer if none are named."""
+        self._model, self._question, self._named = model, question, tuple(layers)
+
+    @property
+    def _layers(self) -> tuple[int, ...]:
+        return self._named or self._model.thought
 
     def unshielded(self) -> Asked:
         """Reads texts as they stand, cleaned alone: to measure what the shield is worth and to learn from attacks."""
-        return Asked(self._model, replace(self._question, shielded=False), self._layers)
+        return Asked(self._model, replace(self._question, shielded=False), self._named)
 
     @property
     def name(self) -> str:
@@ -96,13 +101,14 @@ class Asked:
 
     @property
     def width(self) -> int:
-        return WIDTH * len(self._layers)
+        return self._model.width * len(self._layers)
 
     def embed(self, texts: Sequence[str]) -> F32:
         """(n, width), unit rows, each layer's part of one length. Raises MissingExtra at the first call, if at all."""
-        out = np.zeros((len(texts), len(self._layers), WIDTH), np.float32)
+        wide = len(self._layers), self._model.width
+        out = np.zeros((len(texts), *wide), np.float32)
         if told := [row for row, text in enumerate(texts) if self._question.hears(*text.split(SEPARATOR))]:
             prompts = [self._question.prompt(*texts[row].split(SEPARATOR)) for row in told]
-            out[told] = self._model.states(prompts, self._layers).reshape(len(told), len(self._layers), WIDTH)
+            out[told] = self._model.states(prompts, self._layers).reshape(len(told), *wide)
         norm = np.linalg.norm(out, axis=2, keepdims=True) * np.sqrt(len(self._layers))
         return (out / np.where(norm > 0, norm, 1)).reshape(len(texts), self.width).astype(np.float32)

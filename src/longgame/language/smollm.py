@@ -48,6 +48,13 @@ WEIGHTS = (
 class SmolLM:
     """Prompts -> log-probabilities of their possible answers, and what the network thinks before it answers."""
 
+    width: int = WIDTH
+    """Of a hidden state."""
+    layers: int = LAYERS
+    thought: tuple[int, ...] = THOUGHT
+    reach: int = TOKENS
+    """Tokens of a prompt up to which what all prompts begin with may be read once."""
+
     def __init__(self, precision: Precision = "auto", threads: int = 1) -> None:
         """``threads`` groups of prompts are read at a time, each by one thread; what is told is the same for any number.
 
@@ -77,26 +84,28 @@ class SmolLM:
 
         answers = self._first_tokens(options)
         out = np.zeros((len(prompts), len(options)), np.float32)
-        for rows, states in self._read(prompts, (LAYERS,)):
+        for rows, states in self._read(prompts, (self.layers,)):
             with torch.inference_mode():
                 out[rows] = self._loaded[0].lm_head(states[0]).float().log_softmax(-1)[:, answers].numpy()
         return out
 
-    def states(self, prompts: Sequence[str], layers: Sequence[int] = THOUGHT) -> F32:
-        """(n, m * 576) the hidden states at the end of each prompt after m of the 30 layers, side by side.
+    def states(self, prompts: Sequence[str], layers: Sequence[int] = ()) -> F32:
+        """(n, m * width) the hidden states at the end of each prompt after m of the layers, side by side; ``thought`` if none
+        are named.
 
         They hold what an answer is made of, and more than the answer that is made.
         """
-        if not layers or not all(1 <= layer <= LAYERS for layer in layers):
-            raise ConfigError(f"SmolLM.states: layers must lie in 1 to {LAYERS}, got {list(layers)}")
-        out = np.zeros((len(prompts), len(layers), WIDTH), np.float32)
+        layers = layers or self.thought
+        if not all(1 <= layer <= self.layers for layer in layers):
+            raise ConfigError(f"SmolLM.states: layers must lie in 1 to {self.layers}, got {list(layers)}")
+        out = np.zeros((len(prompts), len(layers), self.width), np.float32)
         for rows, states in self._read(prompts, layers):
             out[rows] = np.stack([state.float().numpy() for state in states], axis=1)
         return out.reshape(len(prompts), -1)
 
     def _first_tokens(self, options: Sequence[str]) -> list[int]:
         tokenizer = self._loaded[1]
-        answers = [tokenizer(option).input_ids[0] for option in options]
+        answers = [tokenizer(option, add_special_tokens=False).input_ids[0] for option in options]
         if len(set(answers)) < max(2, len(options)):
             raise ConfigError(
                 f"SmolLM.choose: needs two options or more that begin with different tokens, got {list(options)}; "
@@ -119,7 +128,7 @@ class SmolLM:
 
         body = self._up_to(max(layers))
         tokens = self._tokens(prompts)
-        shared = _shared(tokens)
+        shared = _shared(tokens) if max(map(len, tokens)) <= self.reach else 0
         with torch.inference_mode():
             before = body(torch.tensor([tokens[0][:shared]])).past_key_values.layers if shared else ()
 

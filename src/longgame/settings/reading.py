@@ -24,6 +24,9 @@ class Language(Section):
     precision: Precision = "auto"
     """Of minilm: bfloat16 is three times as fast on processors that have it, and slow on others; auto sees which. Vectors
     of the two differ a little, so each makes its own: say which where machines of both sorts are to share a data folder."""
+    small: str = ""
+    """A language model of your own that answers questions and writes in the place of SmolLM2 (extra `llm`): a .gguf file, or a
+    folder as transformers saves one."""
     threads: Count = 1
     """Threads while reading; another busy process makes more than one slower than one."""
     width: Annotated[int, Field(ge=2)] = 64

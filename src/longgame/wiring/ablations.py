@@ -34,7 +34,7 @@ from longgame.settings import Settings
 from longgame.types import F32, F64, Item
 from longgame.wiring.language import SPELLING
 from longgame.wiring.newcomers import newcomers
-from longgame.wiring.reading_texts import Section, Wish, aspects_of, files_of, plain_readers, small_model, snippets
+from longgame.wiring.reading_texts import Section, Wish, asked_model, aspects_of, files_of, plain_readers, snippets
 
 SHORT = 24
 """Words of a text that counts as short."""
@@ -176,7 +176,7 @@ def _objects(folder: Path, wish: Wish) -> list[Section]:
     near, known = facts_of(items, rows, wish.cache)
     head = descriptions.shots(known[:_EXAMPLES])
     prompts = [descriptions.prompt(head, one) for one in known[_EXAMPLES:]]
-    writer = SmolLMWriter(small_model(wish.threads))
+    writer = SmolLMWriter(asked_model(wish))
     cache = ObjectCache(wish.data / "reading" / "written", writer, descriptions.SCHEMA)
     new, start = len(cache.missing(prompts)), time.perf_counter()
     found = cache.generate(prompts, lambda done, total: wish.say(f"  {done:,} of {total:,} written"))

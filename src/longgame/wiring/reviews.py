@@ -104,8 +104,15 @@ def kinds_of(settings: Settings) -> frozenset[str]:
 
 
 def adapter_of(settings: Settings) -> Adapter | None:
-    """The one that the settings name for reviews. Raises ArtefactError where there is none of that name."""
+    """The one that the settings name for reviews.
+
+    Raises ArtefactError where there is none of that name, ConfigError beside another model than it is of.
+    """
     name = settings.reviews.adapter
+    if name and settings.language.small:
+        raise ConfigError(
+            f"reviews.adapter: {name} is of SmolLM2, and language.small is {settings.language.small}; leave one of them out"
+        )
     return Adapter.load(Path(settings.data.folder) / FOLDER, name) if name else None
 
 
