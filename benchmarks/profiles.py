@@ -47,11 +47,12 @@ from longgame.evaluation.intervals import crossed
 from longgame.evaluation.newcomers import Ratings, States, profiles
 from longgame.language import VectorCache
 from longgame.language.sentiment import Sentiment
+from longgame.learning.likes import Lessons
 from longgame.profiles import Population
 from longgame.rng import derive
 from longgame.settings import Settings
 from longgame.types import F64, I64, Event
-from longgame.wiring.newcomers import ARMS, MORE, Arm, Lessons, Setting, arm, groups_of, of_users, setting, sums
+from longgame.wiring.newcomers import ARMS, MORE, Arm, Setting, arm, groups_of, of_users, setting, sums
 from longgame.wiring.reviews import readers_of
 
 GOAL = 2.0

@@ -92,6 +92,7 @@ HEAVY = {
         "precision.py",
         "wiring/workspace.py",
         "commands/doctor.py",
+        "learning/likes.py",  # as the next one does
         "learning/lists.py",  # trains a network of the models' by the algorithms' losses: it stands above both
     ),
     "transformers": ("language/",),

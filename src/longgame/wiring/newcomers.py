@@ -16,10 +16,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn import functional
 
-from longgame.arrays import Interactions, State
+from longgame.arrays import Interactions
 from longgame.artefacts import load, save
 from longgame.datasets import open_source
 from longgame.datasets.report import Report
@@ -40,8 +38,9 @@ from longgame.evaluation.newcomers import (
     warm,
 )
 from longgame.language import Features, HashingModel, MiniLM, VectorCache, understand
+from longgame.learning.likes import Lessons, Part, learn, scored
 from longgame.models.sequence import SequenceConfig
-from longgame.networks import UserNetwork, from_arrays, tensor, to_arrays
+from longgame.networks import UserNetwork, from_arrays
 from longgame.profiles import GENERAL, Population, ProfileConfig, Tags
 from longgame.rng import derive
 from longgame.types import F32, F64, I64
@@ -50,29 +49,13 @@ from longgame.wiring.parts import Reader, features_part, load_features, policy_n
 from longgame.wiring.reading_texts import Section, Wish
 from longgame.wiring.training import Say
 
-STEPS, TARGETS, BATCH = 50, 24, 128
+STEPS = 50
 ARMS = ("plain", "without", "profile", "shuffled")
 """A product without profiles; the state with traits and no profile; with the profile; with somebody else's."""
 MORE = (*ARMS, "plain and profile", "unpaired and profile", "liked", "liked and profile")
 
 Arm = Mapping[str, F64]
 """Part that is judged, "new" and "warm" -> AUC of each state."""
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """How the networks learn; chosen on validation (docs/profiles.md)."""
-
-    passes: int = 8
-    """Of the supervised network."""
-    epochs: int = 9
-    patience: int = 4
-    dropout: float = 0.2
-    rate: float = 1e-3
-    shrink: float = 16.0
-    tastes: int = 4
-    final: bool = True
-    """Whether those are judged that nothing is chosen by."""
 
 
 @dataclass(frozen=True)
@@ -114,15 +97,6 @@ def setting(data: Ratings, how: Lessons, cache: Path, say: Say = silent) -> Sett
     return Setting(data, how, reader, text, population, parts, numbers)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Some states with what an arm knows of them."""
-
-    states: States
-    history: I64
-    context: F32
-
-
 def arm(held: Setting, name: str, seed: int, say: Say = silent) -> Arm:
     """One of ``MORE``, learned and judged."""
     start, data, parts, numbers = time.perf_counter(), held.data, held.parts, held.numbers
@@ -131,72 +105,18 @@ def arm(held: Setting, name: str, seed: int, say: Say = silent) -> Arm:
         context = numbers
     if name == "shuffled":
         context = {n: shuffled(numbers[n], s, derive(seed, "profiles", "shuffle", n)) for n, s in parts.items()}
-    known = {n: _Part(s, histories(data, s, STEPS, name.startswith("liked")), context[n]) for n, s in parts.items()}
+    known = {n: Part(s, histories(data, s, STEPS, name.startswith("liked")), context[n]) for n, s in parts.items()}
     reader = held.reader if name.startswith("plain") else replace(held.reader, traits=held.population.version)
     vectors, width = reader.features(held.text, held.population).vectors, context["learn"].shape[1]
     paired = width > 0 and not name.startswith("unpaired")
     config, begin = policy_network(reader, width, held.population, paired)
     network = UserNetwork(replace(config, dropout=held.how.dropout), seed)
     from_arrays(network, begin)
-    epoch = _learn(held, network, vectors, known, seed)
-    out = {n: grouped_auc(data, parts[n], _scored(network, known[n], vectors)) for n in ("new", "warm")}
+    epoch = learn(data, held.how, network, vectors, known, seed)
+    out = {n: grouped_auc(data, parts[n], scored(network, known[n], vectors)) for n in ("new", "warm")}
     new, old = (float(by_user(parts[n], out[n])[1].mean()) for n in ("new", "warm"))
     say(f"  {name:<18} new {new:.4f}  warm {old:.4f}  epoch {epoch:>2}  {time.perf_counter() - start:.0f} s")
     return out
-
-
-def _scored(network: UserNetwork, part: _Part, vectors: F32) -> F32:
-    """(N, I)"""
-    padded = np.concatenate([vectors, np.zeros((1, vectors.shape[1]), np.float32)])
-    network.eval()
-    with torch.no_grad():
-        found = []
-        for first in range(0, len(part.states), 256):
-            items = part.history[first : first + 256]
-            user = network.user(State(padded[items], items, part.context[first : first + 256]))
-            found.append(network.score(user, tensor(vectors)).numpy())
-    return np.concatenate(found)
-
-
-def _learn(held: Setting, network: UserNetwork, vectors: F32, parts: Mapping[str, _Part], seed: int) -> int:
-    """Trains in place up to the epoch that is best on those chosen by; that epoch."""
-    data, how = held.data, held.how
-    torch.manual_seed(seed)  # of dropout
-    optimizer = torch.optim.AdamW(network.parameters(), lr=how.rate, weight_decay=0.1)
-    padded = np.concatenate([vectors, np.zeros((1, vectors.shape[1]), np.float32)])
-    best, kept, told = (0, -1.0), to_arrays(network), parts["learn"]
-    for epoch in range(1, how.epochs + 1):
-        rng = derive(seed, "profiles", f"epoch {epoch}")
-        network.train()
-        order = rng.permutation(len(told.states))
-        for first in range(0, len(order), BATCH):
-            rows = order[first : first + BATCH]
-            shown, liked = _targets(data, told.states, rows, rng)
-            items = told.history[rows]
-            found = network.user(State(padded[items], items, told.context[rows]))
-            loss = functional.binary_cross_entropy_with_logits(network.score(found, tensor(vectors[shown])), tensor(liked))
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch has no types there
-            optimizer.step()
-        aucs = [grouped_auc(data, parts[n].states, _scored(network, parts[n], vectors)) for n in ("chosen", "warm chosen")]
-        value = float(np.mean([by_user(parts["chosen"].states, aucs[0])[1].mean(), aucs[1].mean()]))
-        if value > best[1]:
-            best, kept = (epoch, value), to_arrays(network)
-        if epoch - best[0] >= how.patience:
-            break
-    from_arrays(network, kept)
-    return best[0]
-
-
-def _targets(data: Ratings, states: States, rows: I64, rng: np.random.Generator) -> tuple[I64, F32]:
-    """(B, TARGETS) items that each state's user rated later, and whether they were liked."""
-    shown = np.empty((len(rows), TARGETS), np.int64)
-    liked = np.empty((len(rows), TARGETS), np.float32)
-    for at, row in enumerate(rows.tolist()):
-        user, n, end = int(states.user[row]), int(states.length[row]), int(states.end[row])
-        drawn = rng.integers(n, end, TARGETS)
-        shown[at], liked[at] = data.position[user][drawn], data.liked[user][drawn]
-    return shown, liked
 
 
 def sums(held: Setting, part: str) -> dict[str, F64]:
