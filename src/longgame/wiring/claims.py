@@ -30,7 +30,8 @@ CLAIMS = (
     ),
     Claim(
         "descriptions",
-        "objects by a schema: valid, entailed by the records, in the model's words, and a file for a person to read",
+        "objects by a schema: valid, entailed by the records, in the model's words, and a file for a person to read; "
+        "`--worth`: what descriptions tell the encoder beyond titles",
         "all valid, all stated attributes entailed",
     ),
     Claim("neighbours", "exact and approximate nearest neighbours", "what decides `choose_index`"),
@@ -106,7 +107,7 @@ CLAIMS = (
     Claim(
         "profiles",
         "new users of 1 to 100 events and warm ones: the profile in the state against the same state without, grouped "
-        "AUC ([profiles.md](profiles.md))",
+        "AUC; `--heard`: where people write and do not rate ([profiles.md](profiles.md))",
         "+2 points; not worse",
     ),
     Claim(
