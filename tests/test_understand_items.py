@@ -134,6 +134,11 @@ def test_what_was_used_is_kept_over_runs_and_a_run_that_asks_nothing_adds_nothin
     assert account["what"] == "vectors" and account["version"].startswith("hashing") and account["runs"] == 2
     assert 120 < account["ledger"]["calls"] <= 125 and account["ledger"]["seconds"] > 0
     assert "hashing-1-64" in run("understand", "--ledger").output
+    catalogue(130)
+    with workspace(load_settings(folder / "longgame.toml", {}).settings) as ws:
+        ws.text()
+    (account,) = answer("understand", "--ledger")
+    assert account["runs"] == 3, "what training reads is entered too"
     (folder / ".longgame" / "reading" / "ledger.json").write_text('{"accounts": [{"what": 1}]}')
     result = run("understand", "--ledger")
     assert result.exit_code == 1 and "ledger.json: is no ledger; delete it" in result.stderr

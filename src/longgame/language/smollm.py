@@ -128,7 +128,7 @@ class SmolLM:
 
         body = self._up_to(max(layers))
         tokens = self._tokens(prompts)
-        shared = _shared(tokens) if max(map(len, tokens)) <= self.reach else 0
+        shared = _shared(tokens) if max(map(len, tokens), default=0) <= self.reach else 0
         with torch.inference_mode():
             before = body(torch.tensor([tokens[0][:shared]])).past_key_values.layers if shared else ()
 

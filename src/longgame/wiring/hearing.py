@@ -20,7 +20,7 @@ from longgame.types import F32
 from longgame.wiring.aspects import Aspects, heard, keep, reader_of
 from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import Hear, silent
-from longgame.wiring.ledgers import entered
+from longgame.wiring.ledgers import entered, used_by
 from longgame.wiring.reading_models import Part, reckoned
 from longgame.wiring.reviews import Voices, asked_of, hear, readers_of
 from longgame.wiring.understanding import cost_of, seconds_of
@@ -102,18 +102,16 @@ def listen(
     names = "+".join(reader.name for reader in readers)
     servers: list[Remote | Chat] = [reader for reader in readers if isinstance(reader, Remote)] + ([server] if server else [])
 
-    def used() -> Ledger | None:
-        return sum((one.ledger for one in servers), Ledger()) if servers else None
-
     try:
-        with entered(ws.settings, "reviews", lambda: names, lambda: used() or bound.ledger):
+        with entered(ws.settings, "reviews", lambda: names, lambda: used_by(servers, bound)):
             voices, aspects = _all(ws, ws.cache, bound, readers, server)
     except Spent:
-        return Heard(None, None, bound.left, bound.passed, used())
+        return Heard(None, None, bound.left, bound.passed, used_by(servers, bound) if servers else None)
     for one in servers:
         one.finish()  # the cache has it all
     keep(ws.settings, [item.id for item in ws.store.items()], voices, aspects)
-    return Heard(voices, aspects, 0, bound.passed, used(), server.missed if server else 0)
+    used = used_by(servers, bound) if servers else None
+    return Heard(voices, aspects, 0, bound.passed, used, server.missed if server else 0)
 
 
 def _all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,10 @@ from typing import Any
 from longgame.artefacts import write_whole
 from longgame.errors import ArtefactError
 from longgame.language.endpoint import Ledger
+from longgame.language.remote import Remote
+from longgame.language.remote_chat import Chat
 from longgame.settings import Settings
+from longgame.wiring.budget import Budget
 from longgame.wiring.reading_kept import json_of
 
 
@@ -41,6 +44,12 @@ def entered(settings: Settings, what: str, version: Callable[[], str], used: Cal
     finally:
         if (told := used()).calls:
             _enter(settings, what, version(), told)
+
+
+def used_by(models: Iterable[object], bound: Budget) -> Ledger:
+    """What the servers among ``models`` used, or where there is none, what was read within ``bound`` on this machine."""
+    servers = [model for model in models if isinstance(model, Remote | Chat)]
+    return sum((server.ledger for server in servers), Ledger()) if servers else bound.ledger
 
 
 def _enter(settings: Settings, what: str, version: str, used: Ledger) -> None:

@@ -18,7 +18,7 @@ from longgame.store import open_store
 from longgame.types import Item
 from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import CHARACTERS, Hear, language_model, silent
-from longgame.wiring.ledgers import entered
+from longgame.wiring.ledgers import entered, used_by
 
 _SAMPLE = 24
 """Texts that are read to see how fast a model on this machine is."""
@@ -84,7 +84,7 @@ def understand(
     """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch that is under way then."""
     items, model, cache = _items(settings), language_model(settings, hear), _cache(settings)
     bound, server = Budget(budget, tell), model if isinstance(model, Remote) else None
-    with entered(settings, "vectors", lambda: model.name, lambda: server.ledger if server else bound.ledger):
+    with entered(settings, "vectors", lambda: model.name, lambda: used_by([model], bound)):
         try:
             features: Features | None = read(items, model, cache, bound)
         except Spent:

@@ -28,12 +28,14 @@ from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import Event, Item
 from longgame.wiring.aspects import heard
+from longgame.wiring.budget import Budget
 from longgame.wiring.knowledge import book_of, joined, ruled, tagged
 from longgame.wiring.language import language_model
+from longgame.wiring.ledgers import entered, used_by
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
 from longgame.wiring.pictures import fused
 from longgame.wiring.reading_kept import tags_read
-from longgame.wiring.reviews import Voices, hear
+from longgame.wiring.reviews import Voices, asked_of, hear, readers_of
 
 _EVENTS = 500_000
 """Newest events that tell what is usual, at most."""
@@ -97,8 +99,10 @@ class Workspace:
 
         What was read before is not read again.
         """
-        items = list(self.store.items())
-        read = understand(items, language_model(self.settings), self.cache, on_progress)
+        items, model = list(self.store.items()), language_model(self.settings)
+        bound = Budget(None, on_progress or (lambda done, total: None))
+        with entered(self.settings, "vectors", lambda: model.name, lambda: used_by([model], bound)):
+            read = understand(items, model, self.cache, bound)
         told = tagged(self.settings, joined(self.settings, fused(self.settings, read, items, self.cache)))
         if not opinions or not self.settings.reviews.features:
             return told
@@ -108,7 +112,11 @@ class Workspace:
 
     def voices(self) -> Voices:
         """What the log's reviews say. Raises DataError where there is nothing to learn it from."""
-        return hear(self.settings, self.events(), self.cache)
+        server, bound = asked_of(self.settings), Budget(None)
+        readers = readers_of(self.settings, server=server)
+        names = "+".join(reader.name for reader in readers)
+        with entered(self.settings, "reviews", lambda: names, lambda: used_by([*readers, server], bound)):
+            return hear(self.settings, self.events(), self.cache, readers, bound)
 
     def said(self) -> Mapping[str, float]:
         """What texts are worth, by event id; empty where the objective does not go by them."""
