@@ -33,6 +33,8 @@ class Blunt:
 
     name = "blunt"
 
+    thought = (1,)
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
@@ -172,8 +174,6 @@ def test_an_adapter_reads_what_it_learned(monkeypatch: pytest.MonkeyPatch, folde
             self.question, self.name = question, f"{question.name}-1"
 
     class Adapted(Blunt):
-        thought = (1,)
-
         def __init__(self, base: Blunt, adapter: Made) -> None:
             super().__init__()
             self.name = f"blunt+{adapter.name}"
