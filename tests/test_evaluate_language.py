@@ -18,10 +18,12 @@ from longgame.evaluation.distilled import directions, distilled
 from longgame.evaluation.encoding import encoding
 from longgame.evaluation.language import classes, scores
 from longgame.evaluation.neighbours import NEAR, Truth, nearest, neighbours, unit
+from longgame.evaluation.newcomers import States, shuffled
 from longgame.evaluation.objects import Written, objects
 from longgame.language import HashingModel, MiniLM
 from longgame.language.descriptions import facts
 from longgame.language.entailed import entailed
+from longgame.rng import derive
 from longgame.types import Item, ItemId
 from longgame.wiring.ablations import FORMS, ablations, forms_of
 from longgame.wiring.reading_texts import Wish
@@ -356,3 +358,19 @@ def test_profiles_tell_new_users_apart_and_those_of_others_do_not(tmp_path: Path
 def test_too_few_ratings_are_an_error_that_says_how_many_are_needed(tmp_path: Path):
     with pytest.raises(DataError, match="40 users"):
         ablations(rated_folder(tmp_path / "s", users=20), Wish(tmp_path / "data"), ["profiles"])
+
+
+def test_nobody_gets_their_own_profile_where_profiles_are_shuffled():
+    states = States.of([(u, 3 if u % 3 else u, 99) for u in range(12)])
+    own = np.arange(12.0, dtype=np.float32)[:, None]
+    for seed in range(30):
+        other = shuffled(own, states, derive(seed, "t"))
+        assert (other != own).all() and sorted(other.ravel().tolist()) == sorted(own.ravel().tolist())
+
+
+def test_a_folder_of_sets_that_looks_like_one_is_gone_through(tmp_path: Path):
+    shown_folder(tmp_path / "users")
+    (tmp_path / "items.csv").write_text("item,shelf\n1,a\n2,b\n")
+    heard: list[str] = []
+    sections = ablations(tmp_path, Wish(tmp_path / ".data", say=heard.append), ["encoding", "choices"])
+    assert [s.form for s in sections] == ["choices"] and any("encoding is left out" in line for line in heard)

@@ -74,6 +74,19 @@ def test_a_folder_is_read_whose_layers_look_back_a_little_way(tmp_path: Path):
         LocalLM(tmp_path / "tiny", "float32").choose(["a"], [" yes", " no"])
 
 
+@needs_weights
+def test_what_has_no_such_body_and_what_is_cut_short_is_said(tmp_path: Path):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    GPT2LMHeadModel(GPT2Config(vocab_size=49152, n_embd=8, n_layer=1, n_head=1, n_positions=16)).save_pretrained(tmp_path / "g")
+    SmolLM("float32").loaded[1].save_pretrained(tmp_path / "g")
+    with pytest.raises(ConfigError, match=r"g cannot be read as a language model"):
+        LocalLM(tmp_path / "g", "float32").choose(["a"], [" yes", " no"])
+    (tmp_path / "cut.gguf").write_bytes(packed().read_bytes()[:40_000])
+    with pytest.raises(ConfigError, match=r"cut\.gguf cannot be read as a language model"):
+        _ = LocalLM(tmp_path / "cut.gguf", "float32").width
+
+
 def test_what_is_no_model_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     for wrong in ("nowhere.gguf", str(tmp_path)):

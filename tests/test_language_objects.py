@@ -104,16 +104,17 @@ def test_facts_are_what_is_known_and_the_template_says_them_word_for_word():
 
 def test_a_graph_says_what_has_a_name_and_stands_the_right_way_round():
     said = {
-        "film.film.directed_by": ["Steven Spielberg", "m.06pj8"],
-        "film.film.sequel": ["2"],
-        "film.film.country": ["m.09c7w0"],
-        "~film.actor.film": ["Roy Scheider"],
-        "based on": ["a novel\n\nFacts: name: x"],
+        "film.film.directed_by": [("Steven Spielberg", False), ("m.06pj8", False)],
+        "film.film.sequel": [("Se7en", True), ("", True)],
+        "film.film.country": [("m.09c7w0", False), ("http://dbpedia.org/resource/France", False)],
+        "based on": [("a novel\n\nFacts: name: x", False)],
     }
-    linked = of_graph(said, {"2": "Jaws 2"})
-    assert linked == {"directed by": ("Steven Spielberg",), "sequel": ("Jaws 2",), "based on": ("a novel Facts: name: x",)}
-    known = facts(FILM, graph={**linked, "genre": ("Western",)})
+    linked = of_graph(said)
+    assert linked == {"directed by": ("Steven Spielberg",), "sequel": ("Se7en",), "based on": ("a novel Facts: name: x",)}
+    known = facts(FILM, graph={**linked, "Genre": ("Western",)})
     assert [f.values for f in known if f.source == "graph"] == list(linked.values()), "what the item says itself it says alone"
+    many = Item(ItemId("9"), "Jaws", {f"trait {n}": f"value {n}" for n in range(9)})
+    assert {"tags", "near it", "reviews say"} <= {f.name for f in facts(many, ["jaws"], ["Orca"], ["scary"], linked)}
     assert "Directed by: Steven Spielberg." in template(known).text and "directed by: Steven Spielberg" in source(known)
 
 

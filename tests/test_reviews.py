@@ -21,6 +21,7 @@ from longgame.settings import Settings
 from longgame.store.memory import MemoryStore
 from longgame.types import Event, ItemId, Objective
 from longgame.wiring.reviews import COLUMNS, Voices, hear
+from longgame.wiring.training import train
 from longgame.wiring.workspace import workspace
 from tests.kit import T, decision, event, features, items
 
@@ -177,3 +178,13 @@ def test_profiles_of_a_workspace_go_by_what_reviews_say_where_the_settings_say_s
     assert liked() == [0.0, 0.0], "as any event without a value"
     fan, foe = liked(by_text=["review"])
     assert fan > 1 and foe < -1
+
+
+def test_a_kind_that_no_event_is_of_is_named(log: Path):
+    told: list[str] = []
+    s = {"language": {"model": "hashing"}, "reviews": {"reader": "items"}, "profile": {"by_text": ["reviw", "review"]}}
+    with workspace(Settings.model_validate(s)) as ws:
+        train(ws, say=told.append)
+    assert [line for line in told if "reviw" in line] == [
+        "by_text: no event of the log is of the kind 'reviw'; there are rating, review"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from typer.testing import CliRunner
 
 from longgame.cli import app
 from longgame.language.remote_chat import Chat
+from longgame.settings import load_settings
 from longgame.store import open_store
+from longgame.wiring.workspace import workspace
 from tests.endpoint_kit import Handler, Server, message, serving
 from tests.kit import event
 
@@ -69,7 +72,8 @@ def test_a_server_reads_reviews_once_and_its_plan_asks_nothing(folder: Path, mon
     with serving(judge) as server:
         over(server, monkeypatch)
         plan = [one for one in run("--what", "reviews", "--plan")["models"] if one["model"].startswith("remote-m")]
-        assert not server.asked and [one["seconds"] for one in plan] == [None, None] and all(one["cost"] > 0 for one in plan)
+        assert not server.asked and all(one["seconds"] is None and one["cost"] > 0 for one in plan)
+        assert [one["texts"] for one in plan if "+aspect" in one["model"]] == [2], "on the whole, unshielded, and of aspects"
         told = run("--what", "reviews")
         assert (told["read"], told["missed"]) == (1, 1) and told["voices"] == 31, "what got no answer is no opinion"
         assert [one["event"] for one in told["refused"]] == ["b"] and "no answer" in told["refused"][0]["why"]
@@ -93,3 +97,35 @@ def test_an_adapter_is_of_the_small_model_and_not_of_a_server(folder: Path, monk
     monkeypatch.setenv("LONGGAME_REMOTE__CHAT", "")
     monkeypatch.setenv("LONGGAME_REVIEWS__ADAPTER", "")
     assert "remote.chat: must name" in CliRunner().invoke(app, ["understand", "--what", "reviews"]).stderr
+
+
+def test_what_gets_no_answer_teaches_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def half(h: Handler, asked: dict[str, Any]) -> None:
+        told = asked["messages"][-1]["content"].split("Review: ")[-1]
+        if any(f"number {n} " in told for n in range(6)):
+            h.say(200, message("Well."))
+        else:
+            judge(h, asked)
+
+    monkeypatch.setenv("LONGGAME_REVIEWS__ASPECTS", "[]")
+    with serving(half) as server:
+        over(server, monkeypatch)
+        settings = load_settings(folder / "longgame.toml", dict(os.environ)).settings
+        with workspace(settings) as ws:
+            assert ws.voices().model.deviation < 0.5, "of the others all is told rightly, and 4 stars lie between good and bad"
+    with serving(lambda h, asked: h.say(200, message("Well."))) as server:
+        over(server, monkeypatch)
+        monkeypatch.setenv("LONGGAME_REMOTE__CHAT", "mute")
+        got = CliRunner().invoke(app, ["understand", "--what", "reviews"])
+        assert got.exit_code != 0 and "answers" in got.stderr
+
+
+def test_training_enters_what_it_asks_about_aspects_too(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LONGGAME_REVIEWS__FEATURES", "true")
+    with serving(judge) as server:
+        over(server, monkeypatch)
+        with workspace(load_settings(folder / "longgame.toml", dict(os.environ)).settings) as ws:
+            assert ws.text().width > 0
+        paid = len(server.asked)
+    (account,) = [one for one in run("--ledger") if one["what"] == "reviews"]
+    assert account["ledger"]["calls"] == paid and "aspects-1+remote-m" in account["version"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import pytest
 from typer.testing import CliRunner
 
 from longgame.cli import app
-from longgame.errors import ConfigError
+from longgame.errors import ArtefactError, ConfigError
 from longgame.knowledge.graph import Graph, keep
 from longgame.language.remote_chat import Chat
 from longgame.language.vocabulary import Vocabulary
 from longgame.rng import derive
-from longgame.settings import load_settings
+from longgame.settings import Settings, load_settings
 from longgame.store import open_store
 from longgame.types import F32, Item, ItemId
+from longgame.wiring.budget import Budget
 from longgame.wiring.knowledge import graph_path
+from longgame.wiring.ledgers import accounts, entered
 from longgame.wiring.reading_items import Reader
 from longgame.wiring.workspace import workspace
 from tests.endpoint_kit import Answer, Handler, Server, message, serving
@@ -95,11 +98,12 @@ def test_everything_is_read_kept_and_shown_with_its_evidence(folder: Path):
 def test_a_thin_item_is_said_by_what_a_graph_says_of_it(folder: Path):
     catalogue()
     settings = load_settings(folder / "longgame.toml", {}).settings
-    facts = [("e1", "made_by", "Ann Lee"), ("e1", "sequel", "e2"), ("e2", "made_by", "m.0bln8")]
+    facts = [("e1", "made_by", "Ann Lee"), ("e1", "sequel", "e2"), ("e2", "made_by", "m.0bln8"), ("e1", "actor", "i7")]
     keep(Graph.of(facts, {ItemId("i1"): "e1", ItemId("i2"): "e2"}), graph_path(settings), {"source": "a test"})
     answer("understand", "--what", "descriptions")
     text = answer("understand", "--show", "i1")["descriptions"]["found"][0]["text"]
     assert "Made by: Ann Lee." in text and "Sequel: " in text and "robots tale" in text
+    assert "Actor" not in text, "an entity that is called as an item is is not that item"
     assert "Made by" not in answer("understand", "--show", "i2")["descriptions"]["found"][0]["text"], "a code is no name"
 
 
@@ -123,6 +127,26 @@ def test_a_plan_asks_nothing_that_it_keeps(folder: Path):
     assert "tags by tags-1" in run("understand", "--what", "tags", "--plan").output
 
 
+def enter_one(settings: Settings) -> None:
+    bound = Budget(None)
+    with entered(settings, "x", lambda: "v", lambda: bound.ledger, bound):
+        bound(0, 1)
+        bound(1, 1)
+
+
+def test_a_batch_is_entered_when_it_is_safe_and_a_fault_is_told_and_not_the_ledgers(folder: Path):
+    settings, bound = load_settings(folder / "longgame.toml", {}).settings, Budget(None)
+    with pytest.raises(KeyError), entered(settings, "x", lambda: "v", lambda: bound.ledger, bound):
+        bound(0, 9)
+        bound(4, 9)
+        assert [one.ledger.calls for one in accounts(settings)] == [4], "a run that is killed now has entered this"
+        (folder / ".longgame" / "reading" / "ledger.json").write_text("{")
+        bound.new += 1
+        raise KeyError
+    with pytest.raises(ArtefactError), entered(settings, "x", lambda: "v", lambda: bound.ledger, bound):
+        raise AssertionError("nothing is asked where nothing can be entered")
+
+
 def test_what_was_used_is_kept_over_runs_and_a_run_that_asks_nothing_adds_nothing(folder: Path):
     assert "nothing was read yet" in run("understand", "--ledger").output
     catalogue()
@@ -139,6 +163,10 @@ def test_what_was_used_is_kept_over_runs_and_a_run_that_asks_nothing_adds_nothin
         ws.text()
     (account,) = answer("understand", "--ledger")
     assert account["runs"] == 3, "what training reads is entered too"
+    settings = load_settings(folder / "longgame.toml", {}).settings
+    with ThreadPoolExecutor(8) as pool:  # each has a file of its own open, as processes have
+        list(pool.map(lambda n: enter_one(settings), range(40)))
+    assert [one["ledger"]["calls"] for one in answer("understand", "--ledger") if one["what"] == "x"] == [40]
     (folder / ".longgame" / "reading" / "ledger.json").write_text('{"accounts": [{"what": 1}]}')
     result = run("understand", "--ledger")
     assert result.exit_code == 1 and "ledger.json: is no ledger; delete it" in result.stderr

@@ -163,12 +163,11 @@ def profiles(data: Ratings, states: States, population: Population) -> F32:
 
 
 def shuffled(context: F32, states: States, rng: np.random.Generator) -> F32:
-    """Each state gets the profile of another with as many events, or, where all differ, of any other."""
+    """Each state gets the profile of another with as many events, or, where there is none, with the next number of them."""
+    mixed = rng.permutation(len(states))
+    order = mixed[np.argsort(states.length[mixed], kind="stable")]
     out = context.copy()
-    same = {n: np.flatnonzero(states.length == n) for n in np.unique(states.length).tolist()}
-    alone = np.concatenate([[], *(rows for rows in same.values() if len(rows) < 2)]).astype(np.int64)
-    for rows in [*(rows for rows in same.values() if len(rows) > 1), alone]:
-        out[rows] = context[np.roll(mixed := rng.permutation(rows), 1)][np.argsort(mixed)] if len(rows) else out[rows]
+    out[order] = context[np.roll(order, 1)]
     return out
 
 

@@ -144,6 +144,21 @@ class Graph:
                     out.setdefault(item, {}).setdefault(name, []).extend(items_of.get(other) or [self.entities[other]])
         return {item: {name: tuple(values) for name, values in held.items()} for item, held in out.items()}
 
+    def said(self, names: Mapping[ItemId, str]) -> dict[ItemId, dict[str, tuple[tuple[str, bool], ...]]]:
+        """Relation -> what is said by it of each item that is its head: words, and whether they are the name of an item.
+
+        ``names`` are of all items there are; an item that has none is not told.
+        """
+        items_of = self._items_of(list(names))
+        out: dict[ItemId, dict[str, list[tuple[str, bool]]]] = {}
+        for head, relation, tail in self.triples.tolist():
+            if head in items_of:
+                items = items_of.get(tail, [])
+                told = [(names[item], True) for item in items if names[item]] if items else [(self.entities[tail], False)]
+                for item in items_of[head]:
+                    out.setdefault(item, {}).setdefault(self.relations[relation], []).extend(told)
+        return {item: {name: tuple(values) for name, values in held.items()} for item, held in out.items()}
+
 
 def keep(graph: Graph, path: Path, about: Mapping[str, Any]) -> None:
     """Write it whole, with where it came from."""

@@ -91,29 +91,27 @@ def facts(
             values = tuple(clean(v, _FACT) for v in ((value,) if isinstance(value, str) else value))
         if values := tuple(v for v in values if v and v.lower() != "unknown"):
             out.append(Fact(clean(key, 32), values[:_FACTS], "item"))
-    out += [Fact(key, tuple(values), "graph") for key, values in (graph or {}).items() if all(key != one.name for one in out)]
+    own = {fact.name.lower() for fact in out}
+    out += [Fact(key, tuple(values), "graph") for key, values in (graph or {}).items() if key.lower() not in own]
     for key, some, origin in (("tags", tags, "tags"), ("near it", near, "neighbours"), ("reviews say", reviews, "reviews")):
         if values := tuple(told for v in some if (told := clean(v, _FACT))):
             out.append(Fact(key, values[:_FACTS], origin))
-    return tuple(out[: _FACTS + 4])
+    return tuple(out[: _FACTS + _RELATIONS + 4])
 
 
-def of_graph(said: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """What a graph says of an item (``Graph.facts``) as words: items by their ``names``, other things where they have one.
+def of_graph(said: Mapping[str, Sequence[tuple[str, bool]]]) -> dict[str, tuple[str, ...]]:
+    """What a graph says of an item (``Graph.said``) as words: names of items as they are, other things where they have one.
 
-    What stands the other way round (``~``) is left out: its relation's name does not say what the item is.
-
-    >>> of_graph({"film.film.sequel": ["7"], "film.film.country": ["m.09c7w0"], "~film.actor.film": ["Sam"]}, {"7": "Jaws 2"})
-    {'sequel': ('Jaws 2',)}
+    >>> of_graph({"film.film.sequel": [("Se7en", True)], "film.film.country": [("m.09c7w0", False)], "by": [("Ann", False)]})
+    {'sequel': ('Se7en',), 'by': ('Ann',)}
     """
     out: dict[str, tuple[str, ...]] = {}
     for relation, values in said.items():
-        told = [
-            clean(names[v], _FACT) if v in names else clean(v, _FACT) for v in values if v in names or not _ENTITY.fullmatch(v)
-        ]
+        words = [value for value, named in values if named or not (_ENTITY.fullmatch(value) or "://" in value)]
+        told = tuple(dict.fromkeys(filter(None, (clean(value, _FACT) for value in words))))[:_FACTS]
         label = clean(re.split(r"[./#]", relation)[-1].replace("_", " "), 32).lower()
-        if told and label and not relation.startswith("~") and label not in out:
-            out[label] = tuple(dict.fromkeys(told))[:_FACTS]
+        if told and label and label not in out:
+            out[label] = told
     return dict(list(out.items())[:_RELATIONS])
 
 

@@ -1,7 +1,11 @@
-"""A causal language model of one's own in the place of SmolLM2: a GGUF file, or a folder as ``transformers`` saves one."""
+"""A causal language model of one's own in the place of SmolLM2: a GGUF file, or a folder as ``transformers`` saves one.
+
+Its network must be a body, ``model``, whose last state a linear head turns into scores, as Llama, Qwen and Gemma 3 are.
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from contextlib import redirect_stderr
 from functools import cached_property
@@ -11,14 +15,22 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from longgame.errors import ConfigError, MissingExtra
 from longgame.language.gguf_once import read_once
 from longgame.language.smollm import TOKENS, SmolLM
 from longgame.precision import Precision, number, resolved
 
+RECIPE = 1
+"""Names how it is asked. Change that, and it must change."""
 _THOUGHT = (0.6, 0.8)
 """Of the way up: where SmolLM2 thinks of an answer (docs/experiments.md). Of another model it is a guess."""
 _CHUNK = 1 << 24
+_SCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Of a config: what is done to scores behind the head."""
+_WRONG = (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError, AssertionError, struct.error, SafetensorError)
+"""What loading raises for files that are damaged or of another kind."""
 
 
 class LocalLM(SmolLM):
@@ -43,7 +55,8 @@ class LocalLM(SmolLM):
             with path.open("rb") as file:
                 while part := file.read(_CHUNK):
                     told.update(part)
-        return f"{self._path.stem}-{told.hexdigest()}-{resolved(self._precision)}"
+        title = self._path.stem if self._path.is_file() else self._path.name
+        return f"{title}-{told.hexdigest()}-{RECIPE}-{resolved(self._precision)}"
 
     @cached_property
     def width(self) -> int:  # type: ignore[override]  # numbers there
@@ -80,15 +93,18 @@ class LocalLM(SmolLM):
 
         try:
             with redirect_stderr(StringIO()), read_once():
-                return AutoConfig.from_pretrained(**self._where, local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
+                config = AutoConfig.from_pretrained(**self._where, local_files_only=True).get_text_config()
+            for scale in _SCALES:
+                if getattr(config, scale, None) not in (None, 1.0):
+                    raise ValueError(f"its scores are changed by {scale}, which is not followed here")
+            return config
+        except _WRONG as error:
             raise self._unread(error) from None
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         """The network and its tokenizer."""
         import torch
-        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
@@ -100,9 +116,11 @@ class LocalLM(SmolLM):
                 network: Any = AutoModelForCausalLM.from_pretrained(
                     **self._where, config=config, local_files_only=True, dtype=number(self._precision)
                 )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            # The hooks go in, as SmolLM's do.
+            network.eval().model(torch.tensor([[0]]), output_hidden_states=True)
+            assert network.lm_head is not None
+        except _WRONG as error:
             raise self._unread(error) from None
-        network.eval().model(torch.tensor([[0]]), output_hidden_states=True)  # the hooks go in, as SmolLM's do
         return network, tokenizer
 
     def _unread(self, error: Exception) -> ConfigError:

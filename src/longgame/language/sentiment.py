@@ -47,7 +47,9 @@ class Sentiment:
         cache: VectorCache | None = None,
         on_progress: OnProgress | None = None,
     ) -> Sentiment:
-        """From texts and their (n,) ratings. Raises DataError for fewer than ``FEWEST``, or ratings that are all one."""
+        """From texts and their (n,) ratings. Raises DataError for fewer than ``FEWEST``, or ratings that are all one; what a
+        server gave no answer to does not teach.
+        """
         ratings = np.asarray(ratings, np.float64)
         if len(texts) != len(ratings):
             raise ShapeError(f"Sentiment.fit: as many ratings as texts are needed, got {len(ratings)} and {len(texts)}")
@@ -58,7 +60,14 @@ class Sentiment:
                 f"Sentiment.fit: needs {FEWEST} rated reviews or more, not all rated alike, got {len(texts)} with "
                 f"{len(np.unique(ratings))} different ratings"
             )
-        head = Ridge.fit(vectors(readers, texts, cache, on_progress), ratings[:, None])
+        told = vectors(readers, texts, cache, on_progress)
+        some = answered(readers, told)
+        if some.sum() < FEWEST or np.ptp(ratings[some]) == 0:
+            raise DataError(
+                f"Sentiment.fit: needs {FEWEST} rated reviews or more that get an answer, not all rated alike, got "
+                f"{some.sum()} of {len(texts)}; the server answers too few by one of the options"
+            )
+        head = Ridge.fit(told[some], ratings[some, None])
         return Sentiment(tuple(readers), head, float(ratings.min()), float(ratings.max()))
 
     @property

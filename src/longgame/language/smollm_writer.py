@@ -38,8 +38,8 @@ class SmolLMWriter:
 
     @staticmethod
     def installed() -> bool:
-        """Whether its packages are here. Imports none of them."""
-        return SmolLM.installed() and all(find_spec(package) for package in ("llguidance", "jsonschema"))
+        """Whether its own packages are here; those of the model are the model's to know. Imports none of them."""
+        return all(find_spec(package) for package in ("llguidance", "jsonschema"))
 
     @property
     def name(self) -> str:

@@ -115,7 +115,8 @@ class Population:
         for event in events:
             by_user.setdefault(event.user, []).append(event)
         known = {user.id: user for user in users}
-        said = said or {}
+        met = {event.id for held in by_user.values() for event in held}
+        said = {id: value for id, value in (said or {}).items() if id in met}
         heard = Heard(config.rated, config.by_text, said)
         levels = _levels(heard, (e for held in by_user.values() for e in held))
         items, by_tag = _items(levels, heard, tags, by_user.values(), _LEVEL * config.shrink)
@@ -269,8 +270,9 @@ class Population:
         tags = {"tags": [_as_list(tag) for tag in self.tags.chosen], "groups": [_as_list(tag) for tag in self.groups]}
         if self.config.by_text:  # what knows of no texts is named as it was before there were any
             config["by_text"] = sorted(self.config.by_text)
-            told["said"] = list(self.said)
             arrays["said"] = np.array(list(self.said.values()), np.float64)
+            # Bytes: there may be as many as events, and the header of a file has a bound.
+            arrays["said.ids"] = np.frombuffer(json.dumps(list(self.said)).encode(), np.uint8)
         return arrays, {"config": config, **told, **tags}
 
     @staticmethod
@@ -280,7 +282,8 @@ class Population:
         half_life = timedelta(seconds=c["half_life"])
         rated, by_text, disliked = (frozenset(c.get(name, ())) for name in ("rated", "by_text", "disliked"))
         config = ProfileConfig(rated, by_text, disliked, half_life, c["shrink"], c["tags"], c["tastes"])
-        said = dict(zip(about.get("said", ()), arrays["said"].tolist(), strict=True)) if "said" in arrays else {}
+        ids = json.loads(np.array(arrays["said.ids"]).tobytes()) if "said.ids" in arrays else []
+        said = dict(zip(ids, arrays["said"].tolist(), strict=True)) if ids else {}
         by_item = dict(zip((ItemId(id) for id in about["rated"]), np.array(arrays["tastes.by_item"]), strict=True))
         return Population(
             config,

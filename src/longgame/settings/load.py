@@ -162,11 +162,13 @@ def _explained(title: str, problem: Any, given: Mapping[str, _Given], known: Map
     key = f"{section}.{name}"
     where = given[key]
     what = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must")
-    what = what[:1].lower() + what[1:]
+    what = what[:1].lower() + what[1:].replace("a valid tuple", "a list")
     default = known[section].model_fields[str(name)].get_default()
     path = ".".join([where.name, *(str(part) for part in inside)])
     got = f"got {type(problem['input']).__name__} {problem['input']!r}"
-    return f"{where.origin}: {path}: {what}, {got}; write for instance {name} = {toml_value(default)}"
+    text = problem["input"]
+    example = [text] if problem["type"] == "tuple_type" and isinstance(text, str) else default
+    return f"{where.origin}: {path}: {what}, {got}; write for instance {name} = {toml_value(example)}"
 
 
 def _hint(name: str, known: Any, section: str = "") -> str:

@@ -247,7 +247,7 @@ class ProfileSection(Section):
     below 0."""
     by_text: Texts = ()
     """Kinds whose text, where there is one, says how much it was liked (section reviews). One that `longgame train` has not
-    read is neither a like nor a dislike."""
+    read, or that its user has taken back by a later one on the same item, is neither a like nor a dislike."""
     half_life: Duration = timedelta(days=180)
     """An event weighs half as much once the user's newest is so much later."""
     shrink: Annotated[float, Field(gt=0)] = 16.0

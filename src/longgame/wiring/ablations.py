@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -64,26 +64,27 @@ def ablations(folder: Path, wish: Wish, only: Sequence[str] = ()) -> list[Sectio
     What cannot be judged is left out, and said. Raises ConfigError for an unknown form, DataError where there is nothing to
     judge, MissingExtra where all there is needs what is not installed.
     """
-    forms = {name: FORMS[name] for name in only} if only else FORMS
-    places_ = [folder]
-    if folder.is_dir() and not any(form.there(folder) for form in forms.values()):
-        places_ = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    out, wrong = list[Section](), list[DataError | MissingExtra]()
-    for place in places_:
-        for name, form in forms.items():
-            if not (place.is_dir() and form.there(place)):
-                continue
-            try:
-                out += form.judge(place, wish)
-            except (DataError, MissingExtra) as error:
-                wrong.append(error)
-                wish.say(f"{place.name}, {name} is left out: {error}")
-    if out:
-        return out
+    forms, wrong = {name: FORMS[name] for name in only} if only else FORMS, list[DataError | MissingExtra]()
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    for some in ([folder], inside):  # a folder of sets may look like one
+        if out := [section for place in some for section in _judged(place, forms, wish, wrong)]:
+            return out
     if wrong:
         raise wrong[0]
     known = "".join(f"\n  {name}: {form.needs}" for name, form in forms.items())
     raise DataError(f"{folder}: holds no set of a form that a language model is judged by; one of these is needed:{known}")
+
+
+def _judged(place: Path, forms: Mapping[str, Form], wish: Wish, wrong: list[DataError | MissingExtra]) -> Iterator[Section]:
+    """What a folder has of the forms; what cannot be judged goes to ``wrong``, and is said."""
+    for name, form in forms.items():
+        if not (place.is_dir() and form.there(place)):
+            continue
+        try:
+            yield from form.judge(place, wish)
+        except (DataError, MissingExtra) as error:
+            wrong.append(error)
+            wish.say(f"{place.name}, {name} is left out: {error}")
 
 
 def forms_of(only: str | None) -> list[str]:

@@ -21,7 +21,7 @@ from longgame.language.aspects import AspectReader
 from longgame.language.questions import ASPECT_BRIEF
 from longgame.language.remote_chat import Chat
 from longgame.language.sentiment import Opinions
-from longgame.protocols import Chooser
+from longgame.protocols import Chooser, LanguageModel
 from longgame.settings import Settings
 from longgame.types import F32, Event, ItemId, UserId
 from longgame.wiring.budget import Tell
@@ -72,6 +72,12 @@ def reader_of(settings: Settings, server: Chat | None = None) -> AspectReader:
     if adapter is not None and adapter.question == ASPECT_BRIEF:
         return AspectReader(Adapted(small_of(settings), adapter), settings.reviews.aspects, ASPECT_BRIEF)
     return AspectReader(model, settings.reviews.aspects)
+
+
+def names_of(settings: Settings, readers: Sequence[LanguageModel], server: Chat | None) -> str:
+    """What reads reviews, on the whole and of aspects where they are wanted, as one name. Raises as :func:`reader_of`."""
+    aspects = (reader_of(settings, server).version,) if settings.reviews.aspects else ()
+    return "+".join((*(reader.name for reader in readers), *aspects))
 
 
 def heard(

@@ -26,6 +26,8 @@ class Budget:
         """Of what is read now: what was there before, what is there, and all."""
         self.new = 0
         """Read since the beginning, of all there was to read."""
+        self.on_batch: Callable[[], None] = lambda: None
+        """Called when a batch is safe."""
 
     @property
     def left(self) -> int:
@@ -50,6 +52,7 @@ class Budget:
         """
         if self._heard and total == self.total and done > self.done:
             self._moved, self.new = True, self.new + done - self.done
+            self.on_batch()
         if not self._heard:
             self.held, self._heard = done, True  # the first word is what was there before
         self.done, self.total = done, total

@@ -17,7 +17,7 @@ from longgame.language.remote_chat import Chat
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
 from longgame.types import F32
-from longgame.wiring.aspects import Aspects, heard, keep, reader_of
+from longgame.wiring.aspects import Aspects, heard, keep, names_of, reader_of
 from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.language import Hear, silent
 from longgame.wiring.ledgers import entered, used_by
@@ -68,7 +68,9 @@ class _Rehearsal(VectorCache):
         self, model: LanguageModel, texts: Sequence[str], on_progress: OnProgress | None = None, batch: int | None = None
     ) -> F32:
         self.todo.setdefault(model.name, (model, {}))[1].update(dict.fromkeys(self.missing(model, texts)))
-        return np.zeros((len(texts), model.width), np.float32)
+        out = np.zeros((len(texts), model.width), np.float32)
+        out[:, 0] = 1.0  # an answer, so that nothing is left out of the plan for want of one
+        return out
 
 
 def plan(ws: Workspace) -> list[Forecast]:
@@ -99,11 +101,11 @@ def listen(
     """
     bound, server = Budget(budget, tell), asked_of(ws.settings, hear_batches)
     readers = readers_of(ws.settings, hear_batches, server)
-    names = "+".join(reader.name for reader in readers)
+    names = names_of(ws.settings, readers, server)
     servers: list[Remote | Chat] = [reader for reader in readers if isinstance(reader, Remote)] + ([server] if server else [])
 
     try:
-        with entered(ws.settings, "reviews", lambda: names, lambda: used_by(servers, bound)):
+        with entered(ws.settings, "reviews", lambda: names, lambda: used_by(servers, bound), bound):
             voices, aspects = _all(ws, ws.cache, bound, readers, server)
     except Spent:
         return Heard(None, None, bound.left, bound.passed, used_by(servers, bound) if servers else None)

@@ -80,7 +80,8 @@ def setting(data: Ratings, how: Lessons, cache: Path, say: Say = silent) -> Sett
     held = data.held()
     text = understand(list(data.items), MiniLM() if MiniLM.installed() else HashingModel(), VectorCache(cache))
     log = Interactions.of(held, text.ids)
-    told = blake2b(repr([text.version, how.passes, [(e.user, e.item) for e in held]]).encode()).hexdigest()[:16]
+    known = repr([text.version, text.ids, how.passes, [(e.user, e.item) for e in held]])
+    told = blake2b(known.encode() + text.vectors.tobytes(), digest_size=8).hexdigest()
     kept = cache / f"newcomers-{told}.safetensors"
     if not kept.exists():
         fitted = Reader.fit(text, log, 64, SequenceConfig(steps=STEPS, epochs=how.passes))

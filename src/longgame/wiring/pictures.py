@@ -203,7 +203,7 @@ def read(settings: Settings, budget: float | None = None, tell: Tell = lambda do
     found, cache = find(settings, items), _cache(settings)
     without = dict(Counter(one.why for one in found if not one.known))
     try:
-        with entered(settings, "pictures", lambda: model.name, lambda: bound.ledger):
+        with entered(settings, "pictures", lambda: model.name, lambda: bound.ledger, bound):
             pictures, new = _vectors(items, found, model, cache, bound)
     except Spent:
         left = sum(bool(one.known) for one in found) - bound.done

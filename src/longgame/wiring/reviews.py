@@ -20,7 +20,7 @@ from longgame.language.asked import Answers, Asked
 from longgame.language.attacks import attacks
 from longgame.language.questions import LIMIT, SENTIMENT, SENTIMENT_BRIEF
 from longgame.language.remote_chat import Chat
-from longgame.language.sentiment import FEWEST, Opinions, Sentiment, opinions, vectors
+from longgame.language.sentiment import FEWEST, Opinions, Sentiment, answered, opinions, vectors
 from longgame.language.shield import shield
 from longgame.language.wary import learn
 from longgame.protocols import LanguageModel
@@ -173,7 +173,8 @@ def hear(
     model = Sentiment.fit(readers, texts, ratings, cache, tell)
     if any(hasattr(reader, "unshielded") for reader in readers):
         # Learned only of a reader that thinks of what it is asked: an encoder of sentences does not know of its reader.
-        model = replace(model, wary=learn(readers, vectors(readers, texts, cache), attacks(), LIMIT, cache, tell))
+        own = vectors(readers, texts, cache)
+        model = replace(model, wary=learn(readers, own[answered(readers, own)], attacks(), LIMIT, cache, tell))
     told = [event for event in log if event.text and (event.kind not in s.rated or event.kind in valued)]
     read, heard = model.hear([event.text for event in told], cache, tell)
     said = {event.id: float(value) for event, value, ok in zip(told, read, heard, strict=True) if ok}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
@@ -27,6 +28,7 @@ from longgame.learning.learner import held_out
 from longgame.learning.loop import train as run
 from longgame.learning.offpolicy import Replay, logged_marginals
 from longgame.learning.publish import Snapshot
+from longgame.models.stopping import Watch
 from longgame.networks import NetworkConfig
 from longgame.profiles import Population
 from longgame.protocols import Algorithm, Policy
@@ -39,10 +41,13 @@ from longgame.wiring.configs import Configs
 from longgame.wiring.knowledge import without_leaks
 from longgame.wiring.minds import MINDS
 from longgame.wiring.parts import Reader, Sources, guards_of, policy_network
+from longgame.wiring.reviews import by_text
 from longgame.wiring.tracking import Track
 from longgame.wiring.workspace import Loaded, Workspace, exploration, gate
 
 Say = Callable[[str], None]
+_QUIET = 5.0
+"""Seconds without a word, at most, while the supervised network learns; a pass may take longer."""
 """Takes a line for people about what was just done."""
 
 
@@ -78,6 +83,7 @@ def train(
     policy only the gate decides, unless ``force``. A training that was stopped continues at its last epoch.
     """
     without_leaks(ws.settings, ws.store)
+    _unmet(ws, say)
     text = ws.text()
     log = ws.interactions(text)
     say(f"{len(text):,} items, {len(log):,} events of {len(log.users):,} users")
@@ -122,7 +128,7 @@ def fit(
     if configs.tuned:
         say(f"uses what `longgame tune` found for {', '.join(configs.tuned)}")
     config = configs.config("sequence", steps=settings.policy.steps, seed=settings.policy.seed)
-    reader = Reader.fit(text, log, settings.language.width, config, track.watch("supervised"))
+    reader = Reader.fit(text, log, settings.language.width, config, _told(track.watch("supervised"), say))
     curve = reader.sequence.curve
     if curve:
         say(f"supervised network: {len(curve)} epochs, NDCG@10 {max(curve):.4f} on held-out events")
@@ -133,6 +139,29 @@ def fit(
         reader.features(text, usual),
         Sources.fit(log, text, settings.retrieval.shares, configs, track, settings.models.lift),
     )
+
+
+def _told(watch: Watch, say: Say) -> Watch:
+    """The same, which says every few seconds how a training gets on that may take minutes."""
+    last = time.monotonic()
+
+    def told(number: int, figures: Mapping[str, float]) -> None:
+        nonlocal last
+        watch(number, figures)
+        if time.monotonic() - last >= _QUIET:
+            last = time.monotonic()
+            say(f"supervised network: pass {number}, " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+
+    return told
+
+
+def _unmet(ws: Workspace, say: Say) -> None:
+    """Says of kinds that are to be told by their text and that no event is of: a slip would go unnoticed."""
+    wanted = by_text(ws.settings)
+    kinds = {event.kind for event in ws.events()} if wanted else set()
+    for kind in sorted(wanted - kinds):
+        there = ", ".join(sorted(kinds)) or "none"
+        say(f"by_text: no event of the log is of the kind {kind!r}; there are {there}")
 
 
 def _same_context(log: Trajectories, width: int) -> None:

@@ -84,7 +84,7 @@ def understand(
     """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch that is under way then."""
     items, model, cache = _items(settings), language_model(settings, hear), _cache(settings)
     bound, server = Budget(budget, tell), model if isinstance(model, Remote) else None
-    with entered(settings, "vectors", lambda: model.name, lambda: used_by([model], bound)):
+    with entered(settings, "vectors", lambda: model.name, lambda: used_by([model], bound), bound):
         try:
             features: Features | None = read(items, model, cache, bound)
         except Spent:

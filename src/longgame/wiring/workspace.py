@@ -27,7 +27,7 @@ from longgame.settings.show import secret
 from longgame.slate import Exploration
 from longgame.store import open_store
 from longgame.types import Event, Item
-from longgame.wiring.aspects import heard
+from longgame.wiring.aspects import Aspects, heard, names_of, reader_of
 from longgame.wiring.budget import Budget
 from longgame.wiring.knowledge import book_of, joined, ruled, tagged
 from longgame.wiring.language import language_model
@@ -101,22 +101,30 @@ class Workspace:
         """
         items, model = list(self.store.items()), language_model(self.settings)
         bound = Budget(None, on_progress or (lambda done, total: None))
-        with entered(self.settings, "vectors", lambda: model.name, lambda: used_by([model], bound)):
+        with entered(self.settings, "vectors", lambda: model.name, lambda: used_by([model], bound), bound):
             read = understand(items, model, self.cache, bound)
         told = tagged(self.settings, joined(self.settings, fused(self.settings, read, items, self.cache)))
         if not opinions or not self.settings.reviews.features:
             return told
-        voices = self.voices()
+        voices, aspects = self._opinions(self.settings.reviews.aspects != ())
         told = voices.beside(told)
-        return heard(self.settings, self.events(), voices, self.cache).beside(told) if self.settings.reviews.aspects else told
+        return told if aspects is None else aspects.beside(told)
 
     def voices(self) -> Voices:
         """What the log's reviews say. Raises DataError where there is nothing to learn it from."""
+        return self._opinions(False)[0]
+
+    def _opinions(self, aspects: bool) -> tuple[Voices, Aspects | None]:
+        """On the whole and of aspects, by one server where one reads them: its bounds hold for both."""
         server, bound = asked_of(self.settings), Budget(None)
         readers = readers_of(self.settings, server=server)
-        names = "+".join(reader.name for reader in readers)
-        with entered(self.settings, "reviews", lambda: names, lambda: used_by([*readers, server], bound)):
-            return hear(self.settings, self.events(), self.cache, readers, bound)
+        name, models = names_of(self.settings, readers, server), [*readers, server]
+        with entered(self.settings, "reviews", lambda: name, lambda: used_by(models, bound), bound):
+            voices = hear(self.settings, self.events(), self.cache, readers, bound)
+            if not aspects:
+                return voices, None
+            reader = reader_of(self.settings, server)
+            return voices, heard(self.settings, self.events(), voices, self.cache, reader, bound)
 
     def said(self) -> Mapping[str, float]:
         """What texts are worth, by event id; empty where the objective does not go by them."""
