@@ -237,7 +237,8 @@ class Reader:
         rows = [[_said(one) for one in tags] for tags in reader.read(self.items)]
         self._keep("tags", reader.version, rows)
         told_by = sum(one["evidence"] is None for row in rows for one in row)
-        note = f"{len(self.vocabulary.tags):,} tags in the vocabulary; {told_by:,} told by {self._teller}, the others said by the items"
+        note = f"{len(self.vocabulary.tags):,} tags in the vocabulary; "
+        note += f"{told_by:,} told by {self._teller}, the others said by the items"
         return reader.version, sum(map(len, rows)), note
 
     def _attributes_version(self, readers: Sequence[TagReader]) -> str:
