@@ -142,7 +142,7 @@ def replay(rng: np.random.Generator) -> Replay:
     return held
 
 
-def updates(d3rlpy: str | None, rounds: int, hidden: int, count: int = 30) -> list[Figures]:
+def updates(d3rlpy: str | None, rounds: int, hidden: int, size: int, count: int = 30) -> list[Figures]:
     torch.set_num_threads(1)
     rng = derive(0, "updates")
     held, network = replay(rng), TowersConfig(WIDTH, 0, hidden)
@@ -153,7 +153,7 @@ def updates(d3rlpy: str | None, rounds: int, hidden: int, count: int = 30) -> li
         "DiscreteCQL": Dqn(replace(plain, double=True, conservative=1.0)),
         "as by default": Dqn(DqnConfig(network)),
     }
-    peer = started(d3rlpy, "d3rlpy_updates.py", 2 * WIDTH, ITEMS, BATCH) if d3rlpy else None
+    peer = started(d3rlpy, "d3rlpy_updates.py", 2 * WIDTH, ITEMS, size) if d3rlpy else None
     theirs = heard(peer, "d3rlpy")["parameters"] if peer else {}
     best: dict[str, list[float]] = {name: [0.0] * 4 for name in ours}
     for turn in range(rounds + 1):
@@ -161,7 +161,7 @@ def updates(d3rlpy: str | None, rounds: int, hidden: int, count: int = 30) -> li
             draw = update = 0.0
             for _ in range(count):
                 start = time.process_time()
-                batch = held.draw(BATCH, rng)
+                batch = held.draw(size, rng)
                 drawn = time.process_time()
                 algorithm.update(batch)
                 draw, update = draw + drawn - start, update + time.process_time() - drawn
@@ -207,6 +207,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of stepping a round")
     parser.add_argument("--hidden", type=int, default=256, help="width of our layers")
+    parser.add_argument("--batch", type=int, default=BATCH, help="decisions of an update; Pearl's 12.9 a second are of 128")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     given = parser.parse_args()
     figures: Figures = {}
@@ -215,7 +216,7 @@ def main() -> None:
         figures["steps"] = steps(given.recsim, given.rounds, given.seconds)
     if given.what != "steps":
         print("updates a second, one thread:")
-        figures["updates"] = updates(given.d3rlpy, given.rounds, given.hidden)
+        figures["updates"] = updates(given.d3rlpy, given.rounds, given.hidden, given.batch)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2))
 
