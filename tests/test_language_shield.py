@@ -98,7 +98,7 @@ def test_markup_goes_and_a_hostile_megabyte_is_bounded():
 
 def test_a_question_is_not_asked_of_what_is_refused():
     class Deaf:
-        name = "deaf"
+        name, width, thought = "deaf", 8, (1,)
 
         def choose(self, prompts, options):
             raise AssertionError("it was asked")
