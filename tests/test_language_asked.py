@@ -103,7 +103,7 @@ def test_options_that_cannot_be_told_apart_are_refused(smol: SmolLM, options: li
 
 @needs_weights
 def test_layers_that_are_none_are_refused(smol: SmolLM):
-    for layers in ((), (0,), (31,)):
+    for layers in ((0,), (31,), (18, 31)):
         with pytest.raises(ConfigError, match="layers must lie in 1 to 30"):
             smol.states(["It is"], layers)
 
