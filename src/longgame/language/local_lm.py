@@ -59,19 +59,19 @@ class LocalLM(SmolLM):
         return f"{title}-{told.hexdigest()}-{RECIPE}-{resolved(self._precision)}"
 
     @cached_property
-    def width(self) -> int:  # type: ignore[override]  # numbers there
+    def width(self) -> int:  # type: ignore[override]  # a number there, read from the file here
         return int(self._config.hidden_size)
 
     @cached_property
-    def layers(self) -> int:  # type: ignore[override]
+    def layers(self) -> int:  # type: ignore[override]  # a number there, read from the file here
         return int(self._config.num_hidden_layers)
 
     @property
-    def thought(self) -> tuple[int, ...]:  # type: ignore[override]
+    def thought(self) -> tuple[int, ...]:  # type: ignore[override]  # numbers there, read from the file here
         return tuple(dict.fromkeys(max(1, round(share * self.layers)) for share in _THOUGHT))
 
     @cached_property
-    def reach(self) -> int:  # type: ignore[override]
+    def reach(self) -> int:  # type: ignore[override]  # a number there, read from the file here
         """A layer that looks back so far only forgets the beginning of what is longer."""
         return int(getattr(self._config, "sliding_window", None) or TOKENS)
 
