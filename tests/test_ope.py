@@ -238,4 +238,4 @@ def test_target_marginals_obey_the_rules():
     np.testing.assert_allclose(got[:, 0], np.array(wanted)[:, 0], rtol=1e-6)
     for item in range(ITEMS):
         mine = [n for n, r in enumerate(log.rows) if r.picks[1] == item]
-        assert got[mine, 1].mean() == pytest.approx(np.array(wanted)[mine, 1].mean(), rel=0.05)
+        assert got[mine, 1].mean() == pytest.approx(np.array(wanted)[mine, 1].mean(), rel=0.09)  # four standard errors

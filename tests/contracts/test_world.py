@@ -184,13 +184,15 @@ def test_new_users_are_like_those_of_a_new_population(world):
 
 
 def crowd(users=20_000, **settings):
-    made = Shop(ShopConfig(users=users, items=ITEMS, **settings))
+    """Customers who need not count their money, unless they are given a budget."""
+    made = Shop(ShopConfig(users=users, items=ITEMS, **{"budget": np.inf, **settings}))
     made.reset(derive(1, "crowd"))
     return made
 
 
-def test_chances_are_the_frequencies():
-    shop = crowd()
+@pytest.mark.parametrize("budget", [np.inf, 20.0])
+def test_chances_are_the_frequencies(budget):
+    shop = crowd(budget=budget)
     here, shown = shop.here().copy(), slates(2, 20_000)
     click, buy = shop.chances(shown)
     assert not click[shown < 0].any() and not buy[shown < 0].any()
@@ -253,6 +255,64 @@ def test_satisfaction_moves_towards_the_quality_of_what_was_bought_and_a_little_
         np.testing.assert_allclose(after, before + pace * (shop.quality[item] - before))
 
 
+def test_what_is_dearer_than_the_rest_of_the_budget_stays_in_the_cart():
+    shop, rich = crowd(budget=25.0, doubt=0.0, regret=0.0), crowd(doubt=0.0)
+    shop._payday[:] = 30
+    assert shop.budget.mean() == pytest.approx(25.0, rel=0.02) and np.isinf(rich.purse).all()
+    before, shown = shop.purse.copy(), slates(2, 20_000)
+    values, wanted = shop.step(shown).values, rich.step(shown).values
+    bought, cart = (~np.isnan(values[kind]) for kind in ("purchase", "cart"))
+    dear = shop.price[shown] > before[:, None]
+    np.testing.assert_array_equal(cart, ~np.isnan(wanted["purchase"]))  # the same luck, and no limit
+    np.testing.assert_array_equal(bought, cart & ~dear)
+    assert (cart & dear).any()
+    np.testing.assert_allclose(shop.purse, before - np.nansum(values["purchase"], axis=1))
+
+
+def test_a_month_brings_a_new_budget_and_what_was_owed_is_taken_from_it():
+    shop = crowd(users=500, budget=25.0)
+    shop.purse[:250], shop.purse[250:] = -5.0, 7.0
+    for day in range(30):
+        shop._here[:] = False
+        shop.step(np.full((500, 1), -1))
+        if day == 14:
+            waiting = shop.purse < shop.budget - 5.001
+            assert 0.3 < waiting.mean() < 0.7, "paydays are of all days"
+    np.testing.assert_allclose(shop.purse, np.where(np.arange(500) < 250, shop.budget - 5.0, shop.budget))
+    shop.renew(np.ones(500, np.bool_))
+    np.testing.assert_array_equal(shop.purse, shop.budget)
+
+
+def test_what_is_bought_is_rated_by_its_quality_and_goes_back_for_lack_of_it():
+    shop = crowd()
+    before, shown = shop.purse.copy(), slates(2, 20_000, short=False)
+    values = shop.step(shown).values
+    happened = {kind: ~np.isnan(value) for kind, value in values.items()}
+    bought, quality = happened["purchase"], shop.quality[shown]
+    n = int(bought.sum())
+    assert set(happened) == {"click", "cart", "purchase", "rating", "return"} and np.isinf(before).all()
+    assert (bought <= happened["cart"]).all() and (happened["cart"] <= happened["click"]).all()
+    assert (happened["rating"] <= bought).all() and (happened["return"] <= bought).all()
+    left = happened["click"] & ~bought
+    assert (happened["cart"] & left).sum() / left.sum() == pytest.approx(0.2, abs=0.04)
+    assert happened["rating"].sum() / n == pytest.approx(0.3, abs=0.05)
+    wanted = 0.5 * (1 - quality[bought]) ** 2
+    assert happened["return"].sum() / n == pytest.approx(wanted.mean(), abs=4.5 * np.sqrt(wanted.mean() / n))
+    stars = values["rating"][happened["rating"]]
+    assert set(np.unique(stars)) <= {1.0, 2.0, 3.0, 4.0, 5.0}
+    assert np.corrcoef(stars, quality[happened["rating"]])[0, 1] > 0.6
+
+
+def test_what_goes_back_costs_nothing():
+    shop = crowd(budget=200.0, regret=1.0)
+    shop.quality[:], shop._payday[:] = 0.0, 30
+    before = shop.purse.copy()
+    values = shop.step(slates(2, 20_000)).values
+    assert (~np.isnan(values["purchase"])).any()
+    np.testing.assert_array_equal(values["return"], values["purchase"])
+    np.testing.assert_array_equal(shop.purse, before)
+
+
 def test_a_purchase_makes_its_category_less_interesting_for_days():
     shop, _, _, bought = moved(0, "purchase")
     group = shop.category[0]
@@ -310,7 +370,11 @@ def test_texts_tell_what_an_item_is():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"users": 0}, {"items": 0}, {"memory": 1.1}, {"glimpse": 0.5}, {"visit": (0.5, 0.1)}, {"leave": -0.1}]
+    "wrong",
+    [
+        *({"users": 0}, {"items": 0}, {"memory": 1.1}, {"glimpse": 0.5}, {"visit": (0.5, 0.1)}, {"leave": -0.1}),
+        *({"budget": 0.0}, {"budget": np.nan}, {"doubt": 1.1}, {"rates": -0.1}, {"regret": np.nan}),
+    ],
 )
 def test_shops_that_cannot_be_are_refused(wrong):
     with pytest.raises(ConfigError, match="ShopConfig"):

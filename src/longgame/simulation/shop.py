@@ -5,7 +5,10 @@ today: it raises clicks and purchases. Quality is felt afterwards: what a custom
 and a satisfied customer comes back sooner and leaves later. The catalogue is made so that hype and quality mostly
 exclude each other. A policy that learns what is bought now shows hype and loses its customers; the best one for
 the year shows what the customer likes, in good quality. Satiation: what a customer saw bought of a category makes
-the category less interesting for days.
+the category less interesting for days. A customer has a budget a month; what is dearer than its rest stays in the cart.
+
+What is clicked may be put in the cart, what is in it bought, what is bought rated and sent back: events of the log and
+of any ``Objective`` that names them; the world's own counts purchases.
 
 With ``looks`` above 0 items have pictures (``simulation.pictures``), and picture and text tell a part each: the text what a
 thing is and how it is sold, the picture its colour, which customers have a liking for, and how well it is made.
@@ -66,6 +69,8 @@ COLOURS = {
 }
 PRICE = 7.0
 """Purchases that a unit of satisfaction is worth to :meth:`Shop.wise`: the best on other seeds, see ``docs/worlds.md``."""
+MONTH = 30
+"""Days of a budget."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,14 @@ class ShopConfig:
     """Chance of a visit a day of a customer with satisfaction 0 and of one with satisfaction 1."""
     leave: float = 0.2
     """Chance of leaving for good after a visit of a customer with satisfaction 0; none at 1."""
+    budget: float = 400.0
+    """Mean of what a customer can spend in 30 days; each has their own, gamma distributed. ``inf``: no limit."""
+    doubt: float = 0.2
+    """Chance that what was clicked and is not wanted today is put in the cart all the same."""
+    rates: float = 0.3
+    """Chance that what was bought is rated, with 1 to 5 stars."""
+    regret: float = 0.5
+    """Chance that what was bought goes back if its quality is 0; none at 1. The money comes back with it."""
     looks: float = 0.0
     """Spread of a customer's liking between colours, in log-odds of a click; above 0 items have pictures, which alone tell
     the colour and the quality."""
@@ -103,6 +116,11 @@ class ShopConfig:
             raise ConfigError(f"ShopConfig.looks: must be 0 or more, got {self.looks}")
         if not 0 <= self.visit[0] <= self.visit[1] <= 1 or not 0 <= self.leave <= 1:
             raise ConfigError(f"ShopConfig: visit must be two rising chances and leave a chance, got {self}")
+        if not self.budget > 0:
+            raise ConfigError(f"ShopConfig.budget: must be above 0, got {self.budget}; inf means no limit")
+        for name in ("doubt", "rates", "regret"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"ShopConfig.{name}: must be a chance, got {getattr(self, name)}")
 
 
 class Shop:
@@ -134,7 +152,7 @@ class Shop:
 
     @property
     def objective(self) -> Objective:
-        """A purchase is worth 1, however late in the month it comes: 5 % less a day."""
+        """A purchase is worth 1, however late in the month it comes: 5 % less a day. What goes back is not taken off."""
         return Objective({"purchase": 1.0}, window=timedelta(hours=12), discount=0.95)
 
     def catalogue(self) -> Sequence[Item]:
@@ -148,7 +166,8 @@ class Shop:
 
     def reset(self, rng: np.random.Generator) -> None:
         b, groups = self.config.users, len(CATEGORIES)
-        self._rng = rng
+        # What happens after a click has draws of its own: clicks and what is wanted do not move with them.
+        self._rng, self._after = rng, rng.spawn(1)[0]
         self.taste: F64 = rng.normal(0.0, self.config.taste, (b, groups))
         self.thrift: F64 = rng.gamma(4.0, 0.1, b)
         self.satisfaction: F64 = rng.uniform(0.4, 0.7, b)
@@ -158,6 +177,10 @@ class Shop:
         # The last draw, and only where there are looks: a shop without is the same to the last customer.
         spread = self.config.looks
         self.liking: F64 = rng.normal(0.0, spread, (b, len(COLOURS))) if spread else np.zeros((b, len(COLOURS)))
+        self.budget: F64 = np.zeros(b)
+        self.purse: F64 = np.zeros(b)
+        self._payday: I64 = np.zeros(b, np.int64)
+        self._pay(np.arange(b))
         self._here = self._arrivals()
 
     def renew(self, who: Bool) -> None:
@@ -166,6 +189,7 @@ class Shop:
         self.thrift[rows] = self._rng.gamma(4.0, 0.1, len(rows))
         self.satisfaction[rows] = self._rng.uniform(0.4, 0.7, len(rows))
         self.tired[rows], self.gone[rows], self._away[rows] = 0.0, False, 0.0
+        self._pay(rows)
         self._here[rows] = self._arrivals()[rows]
 
     def here(self) -> Bool:
@@ -182,8 +206,19 @@ class Shop:
     def chances(self, slates: I64, alone: bool = False) -> tuple[F64, F64]:
         """(B, K) -> chance of a click and of a purchase after it, (B, K) each; 0 in an empty slot.
 
-        ``alone``: of each item as if it stood in the first slot.
+        ``alone``: of each item as if it stood in the first slot. What is dearer than the rest of the month's budget is not
+        bought; that rest is of the visit's beginning, so that what is bought of a slate may come to more, and is owed.
         """
+        click, want = self._wants(slates, alone)
+        return click, np.where(self._affords(slates), want, 0.0)
+
+    def _affords(self, slates: I64) -> Bool:
+        """(B, K)"""
+        within: Bool = self.price[slates] <= self.purse[:, None]
+        return within
+
+    def _wants(self, slates: I64, alone: bool) -> tuple[F64, F64]:
+        """:meth:`chances` of who need not count the money."""
         c, rows = self.config, np.arange(len(slates))[:, None]
         group, hype = self.category[slates], self.hype[slates]
         dear = self.thrift[:, None] * (np.log(self.price[slates]) - 3.0)
@@ -215,17 +250,45 @@ class Shop:
     def step(self, slates: I64) -> Outcome:
         """What those who are here do; the slates of the others are not looked at. Then a day passes."""
         c, here = self.config, self._here
-        click, buy = self.chances(slates)
+        click, want = self._wants(slates, alone=False)
         clicked = (self._rng.random(slates.shape) < click) & here[:, None]
-        bought = (self._rng.random(slates.shape) < buy) & clicked
+        wanted = (self._rng.random(slates.shape) < want) & clicked
+        bought = wanted & self._affords(slates)
         self._feel(slates, clicked, bought)
+        values = {"click": np.where(clicked, 1.0, np.nan), **self._bought(slates, clicked, wanted, bought)}
         left: Bool = here & (self._rng.random(len(here)) < c.leave * (1 - self.satisfaction) ** 2)
         self.gone |= left
         self._away = np.where(here, 1.0, self._away + 1.0)
         self.tired *= 0.5 ** (1 / 3)
         self._here = self._arrivals()
-        values = {"click": np.where(clicked, 1.0, np.nan), "purchase": np.where(bought, self.price[slates], np.nan)}
         return Outcome(values, left)
+
+    def _bought(self, slates: I64, clicked: Bool, wanted: Bool, bought: Bool) -> dict[str, F64]:
+        """What follows a click, each (B, K) by its kind; the money moves, and a month's new money comes on its day."""
+        c, price, quality = self.config, self.price[slates], self.quality[slates]
+        doubt, rates, regret = self._after.random((3, *slates.shape))
+        noise = 0.6 * self._after.standard_normal(slates.shape)
+        cart = wanted | (clicked & (doubt < c.doubt))
+        rated, back = bought & (rates < c.rates), bought & (regret < c.regret * (1 - quality) ** 2)
+        stars = np.clip(np.rint(1.0 + 4.0 * quality + noise), 1.0, 5.0)
+        self.purse -= np.where(bought & ~back, price, 0.0).sum(axis=1)
+        self._payday -= 1
+        paid = self._payday == 0
+        self.purse[paid] = np.minimum(self.purse + self.budget, self.budget)[paid]
+        self._payday[paid] = MONTH
+        return {
+            "cart": np.where(cart, price, np.nan),
+            "purchase": np.where(bought, price, np.nan),
+            "rating": np.where(rated, stars, np.nan),
+            "return": np.where(back, price, np.nan),
+        }
+
+    def _pay(self, rows: I64) -> None:
+        """Budgets of new customers, who come at any day of their month with all of it."""
+        mean = self.config.budget
+        drawn = self._after.gamma(4.0, 0.25, len(rows))  # inf times a draw is inf: no limit
+        self.budget[rows] = self.purse[rows] = mean * drawn
+        self._payday[rows] = self._after.integers(1, MONTH + 1, len(rows))
 
     def _feel(self, slates: I64, clicked: Bool, bought: Bool) -> None:
         for slot in range(slates.shape[1]):  # one after the other: satisfaction moves with each

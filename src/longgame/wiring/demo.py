@@ -177,8 +177,9 @@ def _reinforce(
 
 
 def _events(store: EventStore) -> list[Event]:
+    """What speaks for an item: all but its being sent back."""
     records, _ = store.read(0, 10**9)
-    return [record for _, record in records if isinstance(record, Event)]
+    return [record for _, record in records if isinstance(record, Event) and record.kind != "return"]
 
 
 def live_with(trained: Trained, settings: Settings, world: World, size: DemoSize, seed: int) -> dict[str, Returns]:
