@@ -14,7 +14,8 @@ data, and no graph is needed.
 Parts: ``content`` (the model near the history's vectors; its shape, the graph's width and its weight are chosen on the
 validation events, then the test is looked at once), ``cold`` (a tenth of the items has no event at all: ranked among
 themselves for every user who took one, three draws of the items), ``sequence`` and ``sequence-cold`` (the same with the
-supervised network), ``rules`` (sequels, by a rule). Each arm stands in a paired test against text alone.
+supervised network; ``--arms "text,rules,rules shuffled"``: with what rules say in place of the graph), ``rules`` (the same as a
+score beside item-kNN's). Each arm stands in a paired test against text alone.
 """
 
 # ruff: noqa: E402
@@ -45,6 +46,7 @@ from longgame.evaluation.intervals import crossed, crossed_gap, sign_flip
 from longgame.evaluation.ranking import RankingResult, evaluate_model
 from longgame.evaluation.splits import Cut, Split, without_items
 from longgame.knowledge.book import Rulebook
+from longgame.knowledge.columns import rule_columns
 from longgame.knowledge.graph import Graph
 from longgame.knowledge.rules import parse
 from longgame.knowledge.vectors import VectorConfig, embed
@@ -64,6 +66,8 @@ from longgame.wiring.workspace import one_thread
 WIDTHS, WEIGHTS = (32, 64, 128), (0.5, 1.0, 1.5)
 SHAPES = [ContentConfig(half_life=h, whiten=w) for h in (16.0, 8.0, 4.0) for w in (0.0, 0.5)]
 ARMS = ("text", "graph", "both", "shuffled", "as published")
+BY_RULES = ("rules", "rules shuffled")
+"""Arms of the parts with a network: what the rules say beside the text, and the same of another film."""
 Arms = Mapping[str, F32]
 
 
@@ -138,7 +142,23 @@ def arms_of(data: Data, width: int, weight: float, seed: int) -> Arms:
         "both": joined(data.graph),
         "shuffled": joined(shuffled(data.graph, seed)),
         "as published": joined(data.published),
+        **by_rules(data, width, weight, seed),
     }
+
+
+def by_rules(data: Data, width: int, weight: float, seed: int) -> Arms:
+    """The text with the columns of RULES beside it; nothing where there is no graph of films."""
+    if "film.film.sequel" not in data.graph.relations:
+        return {}
+    columns = weight * rule_columns(book(data), data.log.items, width)
+    other = columns[derive(seed, "rules", "shuffled").permutation(len(columns))]
+    return {name: np.concatenate([data.text, it], axis=1) for name, it in zip(BY_RULES, (columns, other), strict=True)}
+
+
+def book(data: Data) -> Rulebook:
+    """RULES over the films."""
+    facts = data.graph.facts(data.log.items)
+    return Rulebook([parse(text) for text in RULES], {id: facts.get(id, {}) for id in data.log.items})
 
 
 def judged(model: Model, train: Interactions, target: Interactions, features: F32) -> RankingResult:
@@ -230,10 +250,8 @@ class Voices:
 
 def rules(data: Data, out: dict[str, Any]) -> None:
     """Rules as a score, alone and beside item-kNN; the weight is chosen on the validation events."""
-    facts = data.graph.facts(data.log.items)
-    book = Rulebook([parse(text) for text in RULES], {id: facts.get(id, {}) for id in data.log.items})
     catalogue = Features("rules", data.log.items, np.zeros((len(data.log.items), 1), np.float32))
-    source = RuleRetriever(book, catalogue, np.zeros(0, np.float32))
+    source = RuleRetriever(book(data), catalogue, np.zeros(0, np.float32))
     table = np.zeros((len(catalogue), len(catalogue)), np.float32)
     for row in range(len(catalogue)):
         table[row] = source.voices(state_of([row], (), catalogue, 1))
@@ -322,7 +340,7 @@ def main() -> None:
         shapes, width, weight = choose(data)
     out["chosen"] = {"width": width, "weight": weight}
     seeds = [arms_of(data, width, weight, seed) for seed in range(asked.seeds)] if width and weight else []
-    some = [arm for arm in asked.arms.split(",") if arm in arms]
+    some = [arm for arm in asked.arms.split(",") if arm in (*arms, *BY_RULES)]
     passes: dict[str, Any] = {"epochs": asked.epochs, "patience": 0} if asked.epochs else {}
     before, test = data.split.before, data.split.test
     if "rules" in parts:

@@ -1,10 +1,11 @@
 """How fast the worlds step and Q-learning learns, beside RecSim and d3rlpy: one machine, one run, one thread each.
 
-    python benchmarks/speed.py [--recsim PYTHON] [--d3rlpy PYTHON] [--rounds 5] [--seconds 2] [--json FILE]
+    python benchmarks/speed.py [--recsim PYTHON] [--d3rlpy PYTHON] [--seeds 5] [--seconds 2] [--json FILE] [--html FILE]
 
 Each PYTHON is that of an environment with the peer (``peers/recsim_steps.py``, ``peers/d3rlpy_updates.py``); without them
-ours is measured alone. All times are the processor's, so that a neighbour who takes turns on the core counts little; rounds of
-both take turns, and the figure is the fastest of each.
+ours is measured alone. All times are the processor's, so that a neighbour who takes turns on the core counts little. Rounds of
+both take turns, one a seed, with users or data of its own; figures and how many times theirs ours is are means over seeds with
+Student's 95 % interval.
 
 *Steps.* A step is one user's slate of two random videos or items and what came of it: for ours ``Environment.observe`` and
 ``step`` of 256 users at once, new users included, and the same through Gymnasium's vector environment; for RecSim ``step``,
@@ -43,6 +44,8 @@ import longgame.simulation.gym  # noqa: F401 - registers the worlds
 from longgame.algorithms.dqn import Dqn, DqnConfig
 from longgame.algorithms.towers import TowersConfig
 from longgame.arrays import State
+from longgame.evaluation.intervals import over_seeds
+from longgame.evaluation.returns import Arm, Study, page
 from longgame.protocols import World
 from longgame.rng import derive
 from longgame.simulation import Environment, Observation, Replay, Step
@@ -91,14 +94,12 @@ def random_slates(rng: np.random.Generator, candidates: int) -> I64:
     return slates
 
 
-def steps(recsim: str | None, rounds: int, seconds: float) -> list[Figures]:
+def steps(recsim: str | None, seeds: int, seconds: float) -> list[Study]:
     told = []
     for name, (id, made) in WORLDS.items():
         for candidates, goal in STEPS_GOAL.items():
             rng, world = derive(0, name), Environment(made(candidates), SLOTS)
             many = gymnasium.make_vec(f"longgame/{id}-v0", num_envs=USERS, candidates=candidates, slots=SLOTS)
-            world.reset(0)
-            many.reset(seed=0)
 
             def ours(world: Environment = world, rng: np.random.Generator = rng, c: int = candidates) -> None:
                 world.observe()
@@ -107,22 +108,35 @@ def steps(recsim: str | None, rounds: int, seconds: float) -> list[Figures]:
             def vector(many: Any = many, rng: np.random.Generator = rng, c: int = candidates) -> None:
                 many.step(random_slates(rng, c))
 
-            got: dict[str, float] = {"ours": 0.0, "gymnasium": 0.0, "recsim": 0.0}
-            for _ in range(rounds):
-                got["ours"] = max(got["ours"], rate(ours, seconds))
-                got["gymnasium"] = max(got["gymnasium"], rate(vector, seconds))
+            got: dict[str, list[float]] = {"longgame": [], "longgame by Gymnasium": [], "RecSim": []}
+            for seed in range(seeds):
+                world.reset(seed)
+                many.reset(seed=seed)
+                got["longgame"].append(rate(ours, seconds))
+                got["longgame by Gymnasium"].append(rate(vector, seconds))
                 if recsim:
-                    process = started(recsim, "recsim_steps.py", name, candidates, SLOTS, seconds)
-                    got["recsim"] = max(got["recsim"], heard(process, "RecSim")["rate"])
+                    process = started(recsim, "recsim_steps.py", name, candidates, SLOTS, seconds, seed)
+                    got["RecSim"].append(heard(process, "RecSim")["rate"])
                     process.wait()
-            beside = f"; RecSim {got['recsim']:,.0f}: {got['ours'] / got['recsim']:.0f} times" if recsim else ""
-            print(
-                f"  {name}, {candidates} candidates: {got['ours']:,.0f} steps/s, goal {goal:,}: {got['ours'] / goal:.2f}; "
-                f"by Gymnasium {got['gymnasium']:,.0f}{beside}",
-                flush=True,
-            )
-            told.append({"world": name, "candidates": candidates, **got})
+            told.append(study(f"{name}, {candidates} candidates, steps a second", got))
+            first = told[-1].arms[0].estimate
+            print(f"  {said(told[-1])}; goal {goal:,}: the lower bound is {first.low / goal:.2f} of it", flush=True)
     return told
+
+
+def study(what: str, got: dict[str, list[float]]) -> Study:
+    """Rates by who made them, a number a seed."""
+    return Study(what, [Arm(name, np.array(rates)) for name, rates in got.items() if rates])
+
+
+def said(done: Study) -> str:
+    """A line of rates, with intervals and how many times the last is in the first."""
+    e = [(arm.name, arm.estimate) for arm in done.arms]
+    line = f"{done.world}: " + ", ".join(f"{name} {x.value:,.0f} [{x.low:,.0f}, {x.high:,.0f}]" for name, x in e)
+    if done.arms[-1].name in ("RecSim", "d3rlpy"):
+        times = over_seeds(done.arms[0].returns / done.arms[-1].returns)
+        line += f"; {times.value:.2f} [{times.low:.2f}, {times.high:.2f}] times"
+    return line
 
 
 def replay(rng: np.random.Generator) -> Replay:
@@ -142,10 +156,9 @@ def replay(rng: np.random.Generator) -> Replay:
     return held
 
 
-def updates(d3rlpy: str | None, rounds: int, hidden: int, size: int, count: int = 30) -> list[Figures]:
+def updates(d3rlpy: str | None, seeds: int, hidden: int, size: int, count: int = 30) -> list[Study]:
     torch.set_num_threads(1)
-    rng = derive(0, "updates")
-    held, network = replay(rng), TowersConfig(WIDTH, 0, hidden)
+    network = TowersConfig(WIDTH, 0, hidden)
     plain = DqnConfig(network, double=False, dueling=False)
     ours = {
         "DQN": Dqn(plain),
@@ -155,30 +168,44 @@ def updates(d3rlpy: str | None, rounds: int, hidden: int, size: int, count: int 
     }
     peer = started(d3rlpy, "d3rlpy_updates.py", 2 * WIDTH, ITEMS, size) if d3rlpy else None
     theirs = heard(peer, "d3rlpy")["parameters"] if peer else {}
-    best: dict[str, list[float]] = {name: [0.0] * 4 for name in ours}
-    for turn in range(rounds + 1):
+    rates: dict[str, dict[str, list[float]]] = {}
+    for seed in range(-1, seeds):
+        rng = derive(max(seed, 0), "updates")
+        held = replay(rng)
         for name, algorithm in ours.items():
-            draw = update = 0.0
-            for _ in range(count):
-                start = time.process_time()
-                batch = held.draw(size, rng)
-                drawn = time.process_time()
-                algorithm.update(batch)
-                draw, update = draw + drawn - start, update + time.process_time() - drawn
-            got = [count / update, count / (draw + update), 0.0, 0.0]
+            got = {"longgame": _timed(held, algorithm, rng, size, count)}
             if peer and name in theirs:
                 assert peer.stdin
                 peer.stdin.write(f"{name} {count}\n")
                 peer.stdin.flush()
                 told = heard(peer, "d3rlpy")
-                got[2:] = [count / told["update"], count / (told["draw"] + told["update"])]
-            if turn:  # the first is for warming up
-                best[name] = np.maximum(best[name], got).tolist()
+                got["d3rlpy"] = (told["draw"], told["update"])
+            if seed >= 0:  # the first is for warming up
+                for who, (draw, update) in got.items():
+                    rates.setdefault(name, {}).setdefault(who, []).append(count / update)
+                    rates.setdefault(f"{name}, with the draw", {}).setdefault(who, []).append(count / (draw + update))
     if peer:
         assert peer.stdin
         peer.stdin.close()
         peer.wait()
-    return [_row(name, figures, parameters(ours[name]), theirs.get(name)) for name, figures in best.items()]
+    told_all = [study(f"{name}, updates a second at batch {size}", got) for name, got in rates.items()]
+    for done in told_all:
+        print(f"  {said(done)}" + (f", goal {GOAL:g}" if len(done.arms) > 1 else ""), flush=True)
+    learned = ", ".join(f"{name} {parameters(a):,}" for name, a in ours.items())
+    print(f"  parameters: {learned}" + (f"; d3rlpy {', '.join(f'{n} {c:,}' for n, c in theirs.items())}" if theirs else ""))
+    return told_all
+
+
+def _timed(held: Replay, algorithm: Dqn, rng: np.random.Generator, size: int, count: int) -> tuple[float, float]:
+    """Seconds of drawing so many batches, and of learning from them."""
+    draw = update = 0.0
+    for _ in range(count):
+        start = time.process_time()
+        batch = held.draw(size, rng)
+        drawn = time.process_time()
+        algorithm.update(batch)
+        draw, update = draw + drawn - start, update + time.process_time() - drawn
+    return draw, update
 
 
 def parameters(algorithm: Dqn) -> int:
@@ -186,39 +213,32 @@ def parameters(algorithm: Dqn) -> int:
     return sum(a.size for name, a in algorithm.state_dict().items() if name.startswith("network."))
 
 
-def _row(name: str, figures: list[float], own: int, theirs: int | None) -> Figures:
-    alone, drawn, their_alone, their_drawn = figures
-    beside = ""
-    if theirs is not None:
-        ratio = alone / their_alone
-        beside = (
-            f"; d3rlpy {their_alone:.0f} ({their_drawn:.0f}), {theirs:,} parameters: {ratio:.2f} times "
-            f"({drawn / their_drawn:.2f}), goal {GOAL:g}: {ratio / GOAL:.2f}"
-        )
-    print(f"  {name}: {alone:.0f} updates/s ({drawn:.0f} with the draw), {own:,} parameters{beside}", flush=True)
-    return {"name": name, "ours": alone, "with_draw": drawn, "d3rlpy": their_alone, "d3rlpy_with_draw": their_drawn}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recsim", help="the Python of an environment with recsim-no-tf")
     parser.add_argument("--d3rlpy", help="the Python of an environment with d3rlpy 2.8.1")
     parser.add_argument("--what", choices=["steps", "updates", "both"], default="both")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="rounds, each with users or data of its own")
     parser.add_argument("--seconds", type=float, default=2.0, help="of stepping a round")
     parser.add_argument("--hidden", type=int, default=256, help="width of our layers")
     parser.add_argument("--batch", type=int, default=BATCH, help="decisions of an update; Pearl's 12.9 a second are of 128")
     parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--html", type=Path, help="write tables here")
     given = parser.parse_args()
-    figures: Figures = {}
+    if given.seeds < 2:
+        parser.error(f"--seeds must be 2 or more, for an interval, got {given.seeds}")
+    done: list[Study] = []
     if given.what != "updates":
         print("steps a second, one thread:")
-        figures["steps"] = steps(given.recsim, given.rounds, given.seconds)
+        done += steps(given.recsim, given.seeds, given.seconds)
     if given.what != "steps":
         print("updates a second, one thread:")
-        figures["updates"] = updates(given.d3rlpy, given.rounds, given.hidden, given.batch)
+        done += updates(given.d3rlpy, given.seeds, given.hidden, given.batch)
     if given.json:
-        given.json.write_text(json.dumps(figures, indent=2))
+        given.json.write_text(json.dumps([one.to_json() for one in done], indent=2), "utf-8")
+    if given.html:
+        about = {"seeds": str(given.seeds), "time": "the processor's, one thread"}
+        given.html.write_text(page("How fast worlds step and Q-learning learns", done, about, "a second"), "utf-8")
 
 
 if __name__ == "__main__":

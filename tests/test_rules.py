@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longgame.arrays import Interactions
 from longgame.errors import ConfigError
 from longgame.guards import Ruled
 from longgame.knowledge.book import Rulebook
+from longgame.knowledge.columns import rule_columns
 from longgame.knowledge.graph import Graph, keep
 from longgame.knowledge.rules import parse
+from longgame.models.sequence import SequenceConfig, SequenceModel
 from longgame.retrieval.ruled import RuleRetriever
 from longgame.settings import load_settings
 from longgame.state import state_of
@@ -188,6 +191,71 @@ def test_a_suggestion_of_the_graph_becomes_a_candidate(product: Path) -> None:
     made = shown(product, BOUGHT, **flags, **{"rules.suggest": ["-> in fits"]})
     assert made.candidates[0] == "i1"
     assert made.versions.retriever != shown(product, BOUGHT, **flags).versions.retriever
+
+
+def test_a_plain_rule_is_a_column_a_side_and_a_rule_that_joins_a_product() -> None:
+    ids = list(SHOP)
+    plain = rule_columns(book("purchase: category = printer -> category = ink and price < 30"), ids, 4)
+    np.testing.assert_array_equal(plain, [[1, 0], [1, 0], [0, 1], [0, 0], [0, 0]])
+    assert rule_columns(book(), ids, 4).shape == (5, 0)
+    both = rule_columns(book("-> category = ink", "-> same brand and category = ink", "-> in accessories"), ids, 20_000)
+    assert both.shape == (5, 2 + 40_000)
+    before, after = both[:, 2:20_002], both[:, 20_002:]
+    wanted = np.zeros((5, 5))
+    wanted[[0, 2], 2] = wanted[[1, 3], 3] = 1.0  # a brand is shared with the ink of it
+    wanted[0, 2] += 1.0  # and an accessory named
+    np.testing.assert_allclose(before @ after.T, wanted, atol=0.05)
+    with pytest.raises(ConfigError, match="width must be 1 or more"):
+        rule_columns(book(), ids, 0)
+
+
+def test_what_two_share_counts_by_all_it_takes_and_a_new_item_moves_no_number() -> None:
+    facts: dict[ItemId, dict[str, Attribute]] = {
+        ItemId("a"): {"brand": "x", "room": ("hall", "bath")},
+        ItemId("b"): {"brand": "x", "room": ("bath",)},
+        ItemId("c"): {"brand": "x", "room": ("attic",)},
+    }
+    rules = [parse("-> same brand and same room")]
+    made = rule_columns(Rulebook(rules, facts), list(facts), 20_000)
+    before, after = made[:, :20_000], made[:, 20_000:]
+    np.testing.assert_allclose((before @ after.T)[0], [1.0, 0.5**0.5, 0.0], atol=0.05)
+    more: dict[ItemId, dict[str, Attribute]] = {ItemId("new"): {"brand": "y", "room": ("hall",)}, **facts}
+    np.testing.assert_array_equal(rule_columns(Rulebook(rules, more), list(more), 20_000)[1:], made)
+
+
+def test_a_network_that_reads_rules_knows_what_follows_things_that_nobody_bought_yet() -> None:
+    """Texts are noise. Who bought a printer buys ink next; of the new ones the rule alone says which they are."""
+    kinds = ["printer", "ink", "lamp", "book"]
+    facts: dict[ItemId, dict[str, Attribute]] = {ItemId(f"i{n}"): {"category": kinds[n % 4]} for n in range(80)}
+    rng = np.random.default_rng(0)
+    events = []
+    for user in range(150):
+        first = int(rng.integers(10))
+        for step, kind in enumerate([0, 1, 2, 0, 1, 3]):
+            item = ItemId(f"i{4 * ((first + step * step) % 10) + kind}")
+            events.append(Event(f"{user}-{step}", START + timedelta(hours=step), UserId(f"u{user}"), item, "purchase"))
+    noise = rng.standard_normal((80, 16)).astype(np.float32)
+    told = rule_columns(Rulebook([parse("purchase: category = printer -> category = ink")], facts), list(facts), 4)
+    gaps = []
+    for vectors in (noise, np.concatenate([noise, 2 * told], axis=1)):
+        model = SequenceModel(SequenceConfig(width=16, hidden=16, blocks=1, steps=5, epochs=8, patience=0, refit=False))
+        model.fit(Interactions.of(events, list(facts)), vectors)
+        scores = model.score(np.array([[n] for n in range(40, 80, 4)]))[:, 40:]  # after a new printer, of new things
+        gaps.append(scores[:, 1::4].mean() - scores[:, [n for n in range(40) if n % 4 != 1]].mean())
+    assert gaps[1] > 1.0 and gaps[1] > 3 * abs(gaps[0])
+
+
+def test_rules_of_the_settings_stand_beside_the_texts(product: Path, tmp_path: Path) -> None:
+    rules = {"rules.never": ["category = printer -> category = lamp"], "rules.suggest": ["-> in fits"], "rules.width": 3}
+    with workspace(settings(product, **rules)) as ws:
+        plain = ws.text()
+    with workspace(settings(product, **rules, **{"rules.use": True, "rules.weight": 2.0})) as ws:
+        text = ws.text()
+    assert text.width == plain.width + 2 + 2 * 3 and text.beside == 8 and "rules1-" in text.version
+    np.testing.assert_array_equal(text.vectors[:, : plain.width], plain.vectors)
+    assert set(text.vectors[:, plain.width].tolist()) == {0.0, 2.0}
+    with workspace(settings(product, **{"rules.use": True})) as ws, pytest.raises(ConfigError, match="there are no rules"):
+        ws.text()
 
 
 def test_a_rule_that_cannot_be_read_stops_at_the_settings(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from longgame.cli import app
 from longgame.errors import ArtefactError, ConfigError
 from longgame.knowledge.graph import Graph, keep
+from longgame.language import HashingModel, describe
 from longgame.language.remote_chat import Chat
 from longgame.language.vocabulary import Vocabulary
 from longgame.rng import derive
@@ -327,6 +328,27 @@ def test_what_was_read_joins_the_item_vectors_where_the_settings_want_it(folder:
     kinds = np.array([n % 3 > 0 for n in range(120)])  # i0, i3, ... are of ponies, the others of robots
     close = read @ read.T / 4
     assert close[kinds][:, kinds].mean() > close[kinds][:, ~kinds].mean() + 0.3, "what is said of items tells them apart"
+
+
+def test_descriptions_join_the_item_vectors_where_the_settings_want_it(folder: Path):
+    catalogue()
+    settings = load_settings(folder / "longgame.toml", {}, {"reading.describe": True, "language.width": 64}).settings
+    with workspace(settings) as ws, pytest.raises(ConfigError, match=r"longgame understand --what descriptions"):
+        ws.text()
+    answer("understand", "--what", "tags,attributes,descriptions")
+    with workspace(settings) as ws:
+        ws.store.put([Item(ItemId("new"), "1999 ponies again", {})])
+        wide = ws.text()
+    with workspace(load_settings(folder / "longgame.toml", {}, {"language.width": 64}).settings) as ws:
+        narrow = ws.text()
+    kept = json.loads((folder / ".longgame/reading/descriptions.json").read_text())
+    assert wide.version == f"{narrow.version}+{kept['version']}"
+    own, said = wide.vectors[:, :64] * 2**0.5, wide.vectors[:, 64:] * 2**0.5
+    np.testing.assert_allclose(own, narrow.vectors, atol=1e-6)
+    texts = [describe(Item(id, kept["items"][id][0]["text"])) for id in narrow.ids if id != "new"]
+    np.testing.assert_allclose(said[:-1], HashingModel(64).embed(texts), atol=1e-6)
+    np.testing.assert_allclose(said[-1], own[-1], atol=1e-6)  # nothing was made for it yet
+    assert narrow.ids[-1] == "new" and not np.allclose(said[:-1], own[:-1])
 
 
 @needs_client

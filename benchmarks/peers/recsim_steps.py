@@ -1,6 +1,6 @@
 """Steps a second of RecSim's worlds under random slates, in its own environment. ``benchmarks/speed.py`` starts it.
 
-    python benchmarks/peers/recsim_steps.py WORLD CANDIDATES SLOTS SECONDS
+    python benchmarks/peers/recsim_steps.py WORLD CANDIDATES SLOTS SECONDS SEED
 
 WORLD is interest_evolution or long_term_satisfaction. Prints one line ``@ {"rate"}``, steps a second of the processor's time.
 New videos for each slate, as in RecSim's own experiments. The environment: Python 3.11 with ``recsim-no-tf``.
@@ -16,12 +16,12 @@ import time
 import numpy as np
 
 
-def main(name: str, candidates: int, slots: int, seconds: float) -> None:
+def main(name: str, candidates: int, slots: int, seconds: float, seed: int) -> None:
     module = importlib.import_module(f"recsim.environments.{name}")
     world = module.create_environment(
-        {"num_candidates": candidates, "slate_size": slots, "seed": 0, "resample_documents": True}
+        {"num_candidates": candidates, "slate_size": slots, "seed": seed, "resample_documents": True}
     )
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     world.reset()
     steps, start = 0, time.process_time()
     while (spent := time.process_time() - start) < seconds:
@@ -34,4 +34,4 @@ def main(name: str, candidates: int, slots: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))

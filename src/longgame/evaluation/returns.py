@@ -90,11 +90,11 @@ def _row(study: Study, arm: Arm) -> tuple[str, str, str, str, str, str]:
     return arm.name, f"{e.value:,.1f}", interval, way, str(len(arm.returns)), seconds
 
 
-def page(title: str, studies: Sequence[Study], about: Mapping[str, str]) -> str:
-    """Tables and learning curves as one HTML file. Raises MissingExtra without matplotlib."""
+def page(title: str, studies: Sequence[Study], about: Mapping[str, str], measure: str = "return") -> str:
+    """Tables and learning curves as one HTML file; ``measure`` heads the figures. Raises MissingExtra without matplotlib."""
     told = "".join(f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)}</dd></div>" for name, value in about.items())
     parts = [f"<h1>{escaped(title)}</h1>", f'<dl class="facts">{told}</dl>']
-    names = ("policy", "return", "95 % interval", "of the way", "seeds", "learned in, s")
+    names = ("policy", measure, "95 % interval", "of the way", "seeds", "learned in, s")
     heads = [f'<th scope="col">{name}</th>' for name in names]
     with drawing():
         for number, study in enumerate(studies):

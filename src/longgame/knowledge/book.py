@@ -44,6 +44,14 @@ class Rulebook:
         """Items that meet the conditions after the arrow, whoever did what; all of them where there is none."""
         return self._targets[rule]
 
+    def starts(self, rule: int) -> frozenset[ItemId]:
+        """Items that meet the conditions before the arrow; all of them where there is none."""
+        return self._when[rule]
+
+    def values(self, name: str, item: ItemId) -> tuple[str, ...]:
+        """Of an attribute that some rule joins by; none of an item that lacks it. Raises KeyError for another name."""
+        return self._values[name].get(item, ())
+
     def fires(self, rule: int, done: Done) -> bool:
         """Whether one deed meets what stands before the arrow. An item that is not in the catalogue meets nothing."""
         kinds = self.rules[rule].kinds
@@ -54,9 +62,9 @@ class Rulebook:
         told, said = self._targets[rule], self.rules[rule]
         for name in said.same:
             table = self._sharing[name]
-            told &= frozenset[ItemId]().union(*(table[value] for value in self._values[name].get(item, ())))
+            told &= frozenset[ItemId]().union(*(table[value] for value in self.values(name, item)))
         for name in said.named:
-            told &= frozenset(ItemId(value) for value in self._values[name].get(item, ()))
+            told &= frozenset(ItemId(value) for value in self.values(name, item))
         return told
 
     def said(self, rule: int, done: Iterable[Done]) -> frozenset[ItemId] | None:

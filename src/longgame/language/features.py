@@ -67,6 +67,11 @@ class Features:
         """Positions of any shape (...,) -> (..., D), zeros for -1. A copy."""
         return self._padded[positions]
 
+    def widened(self, version: str, columns: F32) -> Features:
+        """The same items with ``columns`` (I, X) behind their vectors, no part of the text; ``version`` names them."""
+        wide = np.concatenate([self.vectors, columns], axis=1)
+        return Features(f"{self.version}+{version}", self.ids, wide, self.beside + columns.shape[1])
+
     def rows(self, ids: Iterable[ItemId]) -> F32:
         """(n, D); an unknown item is a row of zeros, and so never raises while serving."""
         return self._padded[self.positions(ids)]

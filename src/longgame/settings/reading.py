@@ -52,6 +52,9 @@ class ReadingSection(Section):
     and facts become vectors as those of a graph do (section knowledge)."""
     width: Count = 64
     """Numbers that an item gets from them, at most."""
+    describe: bool = False
+    """Whether item vectors also tell what the encoder reads in descriptions that were made, in training and evaluation; an item
+    without one has its own text twice."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """What they count beside the text, which counts 1."""
 

@@ -174,6 +174,12 @@ class RulesSection(Section):
     """What stands after the arrow becomes a candidate for who met what stands before it; these name no kind of event."""
     share: Annotated[float, Field(gt=0)] = 2.0
     """Turns that the suggestions get among the candidates, beside retrieval.shares."""
+    use: bool = False
+    """Whether item vectors also have what these rules say of an item, so that a policy can learn what they are worth."""
+    width: Count = 32
+    """Numbers for all rules with `same` or `in` together, on either side of the arrow; each other rule is one number a side."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How much they count beside the text."""
 
 
 class LearnerSection(Section):

@@ -55,8 +55,7 @@ class Aspects:
 
     def beside(self, text: Features) -> Features:
         """The same items, the columns behind the vectors of their texts."""
-        wide = np.concatenate([text.vectors, self.columns(text.ids)], axis=1)
-        return Features(f"{text.version}+{self.version}", text.ids, wide, text.beside + COLUMNS * len(self.names))
+        return text.widened(self.version, self.columns(text.ids))
 
 
 def reader_of(settings: Settings, server: Chat | None = None) -> AspectReader:

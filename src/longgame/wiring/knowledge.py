@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from longgame.artefacts import load, save
+from longgame.artefacts import digest, load, save
 from longgame.errors import ArtefactError, ConfigError
 from longgame.guards import Ruled
 from longgame.knowledge.agreement import Agreement, agreement
 from longgame.knowledge.book import Facts, Rulebook
+from longgame.knowledge.columns import RECIPE, rule_columns
 from longgame.knowledge.graph import Graph, keep, kept
 from longgame.knowledge.rules import parse
 from longgame.knowledge.vectors import GraphVectors, VectorConfig, embed
@@ -183,11 +184,33 @@ def facts_of(settings: Settings, items: Sequence[Item], names: Iterable[str]) ->
 
 def book_of(settings: Settings, effect: str, items: Sequence[Item]) -> Rulebook | None:
     """The rules of the settings with this effect, over the catalogue; None where there are none."""
-    rules = [parse(text) for text in getattr(settings.rules, effect)]
+    return _book(settings, getattr(settings.rules, effect), items, f"rules.{effect}")
+
+
+def _book(settings: Settings, texts: Sequence[str], items: Sequence[Item], where: str) -> Rulebook | None:
+    rules = [parse(text) for text in texts]
     if not rules:
         return None
     names = {name for rule in rules for name in rule.names}
-    return Rulebook(rules, facts_of(settings, items, names), f"rules.{effect}")
+    return Rulebook(rules, facts_of(settings, items, names), where)
+
+
+def with_rules(settings: Settings, text: Features, items: Sequence[Item]) -> Features:
+    """The same with what all rules of the settings say of each item beside, where the settings want it.
+
+    Raises ConfigError where they do and there is no rule. The version is the rules' and not the catalogue's: a new item
+    moves nothing of the others.
+    """
+    if not settings.rules.use:
+        return text
+    lines = tuple(dict.fromkeys(line for effect in (*Ruled.EFFECTS, "suggest") for line in getattr(settings.rules, effect)))
+    book = _book(settings, lines, items, "rules")
+    if book is None:
+        raise ConfigError("rules.use is true, and there are no rules; write some in [rules], or set rules.use = false")
+    s = settings.rules
+    told = digest({"rules": np.frombuffer("\n".join(lines).encode(), np.uint8)})
+    columns = np.float32(s.weight) * rule_columns(book, text.ids, s.width)
+    return text.widened(f"{RECIPE}-{told}-{s.width}x{s.weight:g}", columns)
 
 
 def ruled(settings: Settings, items: Sequence[Item]) -> tuple[Ruled, ...]:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from longgame.errors import ConfigError
-from longgame.language import HashingModel, MiniLM, WordVectors
+from longgame.language import Features, HashingModel, MiniLM, VectorCache, WordVectors, describe
 from longgame.language.batches import Batches
+from longgame.language.cache import OnProgress
 from longgame.language.calling import Carrier, Line
 from longgame.language.combined import Combined
 from longgame.language.endpoint import Endpoint
@@ -21,6 +24,8 @@ from longgame.language.smollm import SmolLM
 from longgame.precision import Precision
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
+from longgame.types import Item
+from longgame.wiring.reading_kept import descriptions_read
 
 SPELLING = 1024
 """Places for words and their pieces, where spelling is one of several readers."""
@@ -47,6 +52,27 @@ def language_model(settings: Settings, hear: Hear = silent) -> LanguageModel:
     if s.model == "e5":
         return MultilingualE5(s.threads)
     return _remote(settings, hear) if s.model == "remote" else MiniLM(s.precision, s.threads)
+
+
+def described(settings: Settings, text: Features, cache: VectorCache, model: LanguageModel, tell: OnProgress) -> Features:
+    """The texts' vectors with those of the items' descriptions beside them, where the settings want that; what was read before
+    is not read again.
+
+    Raises ConfigError where they do and no description was made.
+    """
+    if not settings.reading.describe:
+        return text
+    version, made = descriptions_read(settings)
+    rows = [row for row, id in enumerate(text.ids) if id in made]
+    if not rows:
+        raise ConfigError(
+            "reading.describe is true, and there are no descriptions; run `longgame understand --what descriptions`, or set "
+            "reading.describe = false"
+        )
+    said = text.vectors.copy()
+    said[rows] = cache.embed(model, [describe(Item(text.ids[row], made[text.ids[row]])) for row in rows], tell)
+    both = np.concatenate([text.vectors, said], axis=1) / np.sqrt(np.float32(2))
+    return Features(f"{text.version}+{version}", text.ids, both)
 
 
 @lru_cache(maxsize=1)

@@ -28,6 +28,18 @@ def tags_read(settings: Settings) -> Mapping[ItemId, tuple[str, ...]]:
     return {ItemId(id): tuple(names) for id, names in new.items() if names}
 
 
+def descriptions_read(settings: Settings) -> tuple[str, Mapping[ItemId, str]]:
+    """Recipe and texts of the descriptions that were made, by item; empty before `longgame understand --what descriptions` ran.
+
+    Raises ArtefactError where the file is no such thing.
+    """
+    path = Path(settings.data.folder) / "reading" / "descriptions.json"
+    if not path.exists():
+        return "", {}
+    kept = json_of(path)
+    return kept["version"], {ItemId(id): found[0]["text"] for id, found in kept["items"].items() if found}
+
+
 def facts_read(folder: Path) -> Graph | None:
     """Tags and attributes of a data folder as facts of items; None where none were read. Raises ArtefactError as above.
 

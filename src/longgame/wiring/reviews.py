@@ -81,8 +81,7 @@ class Voices:
 
     def beside(self, text: Features) -> Features:
         """The same items, the columns behind the vectors of their texts."""
-        wide = np.concatenate([text.vectors, self.columns(text.ids)], axis=1)
-        return Features(f"{text.version}+{self.version}", text.ids, wide, text.beside + COLUMNS)
+        return text.widened(self.version, self.columns(text.ids))
 
 
 def opinions_of(voices: Sequence[Voice], ids: Sequence[ItemId]) -> Opinions:

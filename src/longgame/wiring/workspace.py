@@ -29,8 +29,8 @@ from longgame.store import open_store
 from longgame.types import Event, Item
 from longgame.wiring.aspects import Aspects, heard, names_of, reader_of
 from longgame.wiring.budget import Budget
-from longgame.wiring.knowledge import book_of, joined, ruled, tagged
-from longgame.wiring.language import language_model
+from longgame.wiring.knowledge import book_of, joined, ruled, tagged, with_rules
+from longgame.wiring.language import described, language_model
 from longgame.wiring.ledgers import entered, used_by
 from longgame.wiring.parts import Reader, Sources, features_part, guards_of, load_features, load_policy
 from longgame.wiring.pictures import fused
@@ -95,7 +95,7 @@ class Workspace:
     cache: VectorCache
 
     def text(self, on_progress: OnProgress | None = None, opinions: bool = True) -> Features:
-        """Text vectors of every item, with what pictures, a graph, tags and reviews say where the settings want that.
+        """Text vectors of every item, with what pictures, a graph, tags, rules and reviews say where the settings want that.
 
         What was read before is not read again.
         """
@@ -103,7 +103,9 @@ class Workspace:
         bound = Budget(None, on_progress or (lambda done, total: None))
         with entered(self.settings, "vectors", lambda: model.name, lambda: used_by([model], bound), bound):
             read = understand(items, model, self.cache, bound)
+            read = described(self.settings, read, self.cache, model, bound)
         told = tagged(self.settings, joined(self.settings, fused(self.settings, read, items, self.cache)))
+        told = with_rules(self.settings, told, items)
         if not opinions or not self.settings.reviews.features:
             return told
         voices, aspects = self._opinions(self.settings.reviews.aspects != ())
