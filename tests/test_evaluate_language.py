@@ -321,6 +321,7 @@ def test_a_folder_of_no_form_says_which_there_are(tmp_path: Path):
 @pytest.mark.skipif(not MiniLM.installed(), reason="the language extra is not installed")
 def test_the_command_judges_every_set_of_a_folder_of_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("longgame.wiring.ablations.TEXTS", 64)  # each is read some dozen times
     persona_folder(tmp_path / "sets" / "personas")
     shown_folder(tmp_path / "sets" / "users")
     film_folder(tmp_path / "sets" / "films")

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from longgame.cli import app
+from longgame.language.attacks import attacks
 from longgame.language.remote_chat import Chat
 from longgame.settings import load_settings
 from longgame.store import open_store
@@ -45,6 +46,7 @@ def judge(h: Handler, asked: dict[str, Any]) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("longgame.wiring.reviews.attacks", lambda: attacks()[::15])  # all of them are thousands of calls
     (tmp_path / "longgame.toml").write_text(TOML)
     words = {1.0: "dreadful", 5.0: "splendid"}
     rated = [(n, 5.0 if n % 2 else 1.0) for n in range(30)]

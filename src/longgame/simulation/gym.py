@@ -24,6 +24,7 @@ Many users are one environment, not many: a step is one step of arrays. Who ends
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -56,17 +57,22 @@ except ImportError:
 Seen = dict[str, np.ndarray[Any, Any]]
 Made = Callable[..., World]
 
-WORLDS: Mapping[str, tuple[Made, int | None]] = {
-    "InterestEvolution": (lambda **given: InterestEvolution(InterestEvolutionConfig(**given)), None),
-    "LongTermSatisfaction": (lambda **given: LongTermSatisfaction(LongTermSatisfactionConfig(**given)), None),
-    "Shop": (lambda **given: Shop(ShopConfig(**given)), 365),
-    "Video": (lambda **given: Video(VideoConfig(**given)), 365),
-    "Feed": (lambda **given: Feed(FeedConfig(**given)), 365),
-    "Market": (lambda **given: Market(MarketConfig(**given)), 365),
-    "Sessions": (lambda **given: Sessions(SessionsConfig(**given)), None),
-    "FromLogs": (lambda **given: _from_logs(**given), 365),
+WORLDS: Mapping[str, tuple[Made, type, int | None]] = {
+    "InterestEvolution": (lambda **given: InterestEvolution(InterestEvolutionConfig(**given)), InterestEvolutionConfig, None),
+    "LongTermSatisfaction": (
+        lambda **given: LongTermSatisfaction(LongTermSatisfactionConfig(**given)),
+        LongTermSatisfactionConfig,
+        None,
+    ),
+    "Shop": (lambda **given: Shop(ShopConfig(**given)), ShopConfig, 365),
+    "Video": (lambda **given: Video(VideoConfig(**given)), VideoConfig, 365),
+    "Feed": (lambda **given: Feed(FeedConfig(**given)), FeedConfig, 365),
+    "Market": (lambda **given: Market(MarketConfig(**given)), MarketConfig, 365),
+    "Sessions": (lambda **given: Sessions(SessionsConfig(**given)), SessionsConfig, None),
+    "FromLogs": (lambda **given: _from_logs(**given), FromLogsConfig, 365),
 }
-"""Name -> what makes the world of its settings, and its time limit in steps: None where everybody leaves in the end."""
+"""Name -> what makes the world of its settings, the class of most of them, and its time limit in steps: None where everybody
+leaves in the end."""
 
 
 @lru_cache(maxsize=4)
@@ -177,7 +183,11 @@ def _environment(world: str, users: int, slots: int, steps: int, remembers: bool
     try:
         made = WORLDS[world][0](users=users, **settings)
     except TypeError as error:  # a setting that the world's config does not have
-        raise ConfigError(f"longgame/{world}-v0: {str(error).partition(') ')[2] or error}, got {dict(settings)}") from None
+        names = [field.name for field in fields(WORLDS[world][1]) if field.name != "users"]
+        has = ", ".join(["data", "liked", *names] if world == "FromLogs" else names)
+        raise ConfigError(
+            f"longgame/{world}-v0: {str(error).partition(') ')[2] or error}, got {dict(settings)}; it has {has}"
+        ) from None
     return Environment(made, slots, steps, remembers)
 
 
@@ -230,7 +240,7 @@ def _finals(told: Seen, over: Bool) -> dict[str, Any]:
 
 def register() -> None:
     """Makes the worlds known to Gymnasium, once."""
-    for name, (_, limit) in WORLDS.items():
+    for name, (_, _, limit) in WORLDS.items():
         if (id := f"longgame/{name}-v0") not in gymnasium.registry:
             gymnasium.register(
                 id,
