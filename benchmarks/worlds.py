@@ -72,6 +72,8 @@ class Setting:
     every: int
     """Decisions an update."""
     plain: Mapping[str, Score]
+    users: int = USERS
+    """That each policy is tried on, a seed."""
 
     @property
     def label(self) -> str:
@@ -128,6 +130,7 @@ SETTINGS = (
     Setting("interest evolution", 10, 2, 280.0, 20.0, 64, 32, EVOLUTION),
     Setting("interest evolution", 50, 2, 430.0, 20.0, 16, 16, EVOLUTION),
     Setting("long-term satisfaction", 10, 1, 1150.0, 100.0, 64, 32, SATISFACTION),
+    Setting("long-term satisfaction", 200, 1, 1150.0, 100.0, 64, 32, SATISFACTION, users=10_000),
 )
 WHAT = {
     "random": "any slate",
@@ -167,23 +170,23 @@ def learned(setting: Setting, steps: int, seed: int) -> tuple[float, list[int], 
 
     train(world, made, training, seed, look)
     seconds = time.perf_counter() - begun - spent
-    return float(trial(setting.world(1000), made.policy, USERS, seed).mean()), at, values, seconds
+    return float(trial(setting.world(1000), made.policy, setting.users, seed).mean()), at, values, seconds
 
 
 def study(setting: Setting, seeds: int, steps: int) -> Study:
     plain: dict[str, list[float]] = {}
     for seed in range(FIRST, FIRST + seeds):
         world = setting.world(1000)
-        any_slate = trial(world, RankPolicy(0.0), USERS, seed, Exploration(1.0, 1.0))
+        any_slate = trial(world, RankPolicy(0.0), setting.users, seed, Exploration(1.0, 1.0))
         plain.setdefault("random", []).append(float(any_slate.mean()))
         for name, score in setting.plain.items():
-            plain.setdefault(name, []).append(float(trial(world, Rule(world, score), USERS, seed).mean()))
+            plain.setdefault(name, []).append(float(trial(world, Rule(world, score), setting.users, seed).mean()))
     arms = [Arm(name, np.array(values), WHAT[name]) for name, values in plain.items()]
     if setting.name == "interest evolution":
         world = setting.world(1000)
         first = {price: float(trial(world, Rule(world, knows(price)), 1000, 1).mean()) for price in PRICES}
         best = knows(max(first, key=lambda price: first[price]))
-        found = [float(trial(world, Rule(world, best), USERS, seed).mean()) for seed in range(FIRST, FIRST + seeds)]
+        found = [float(trial(world, Rule(world, best), setting.users, seed).mean()) for seed in range(FIRST, FIRST + seeds)]
         arms.append(Arm("oracle", np.array(found), WHAT["oracle"]))
     runs = []
     for seed in range(FIRST, FIRST + seeds):
@@ -234,7 +237,7 @@ def main() -> None:
         figures = {"studies": [done.to_json() for done in studies], "recsim": peers}
         given.json.write_text(json.dumps(figures, indent=1), "utf-8")
     if given.html:
-        about = {"seeds": str(given.seeds), "decisions learned from": f"{given.steps:,}", "users a trial": f"{USERS:,}"}
+        about = {"seeds": str(given.seeds), "decisions learned from": f"{given.steps:,}", "users a trial": f"{USERS:,} or more"}
         given.html.write_text(page("What is learned in worlds", studies, about), "utf-8")
 
 
