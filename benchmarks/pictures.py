@@ -122,7 +122,7 @@ class Trial:
     """One shop: what was clicked in it, and what any item vectors are worth there."""
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.shop = seed, Shop(ShopConfig(users=USERS, items=OLD + 2 * NEW, looks=LOOKS, seed=seed))
+        self.seed, self.shop = seed, Shop(ShopConfig(users=USERS, items=OLD + 2 * NEW, looks=LOOKS, budget=np.inf, seed=seed))
         rng = derive(seed, "benchmark", "pictures")
         parts = np.split(np.arange(OLD + 2 * NEW), [OLD, OLD + NEW])
         self.log, self.held, self.test = (

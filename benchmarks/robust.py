@@ -76,7 +76,7 @@ class Watched(Environment):
     """The shop, with an eye on some items: ``shown`` counts the slots of those who came, and among them theirs."""
 
     def __init__(self, users: int, items: I64) -> None:
-        super().__init__(Shop(ShopConfig(users)), SLOTS)
+        super().__init__(Shop(ShopConfig(users, budget=np.inf)), SLOTS)
         self.watched, self.shown = items, np.zeros(2)
 
     def step(self, slates: I64) -> Step:
@@ -106,7 +106,7 @@ def forged(slates: I64, step: Step, rows: I64, items: I64, rng: np.random.Genera
 @lru_cache(maxsize=1)
 def lived(seed: int, steps: int) -> list[tuple[Observation, I64, F64, Step]]:
     """The days of ``steps`` true decisions, drawn at random: kept, for all shares and options begin with them."""
-    world, rng, out, made = Environment(Shop(ShopConfig(LIVED)), SLOTS), derive(seed, "log"), [], 0
+    world, rng, out, made = Environment(Shop(ShopConfig(LIVED, budget=np.inf)), SLOTS), derive(seed, "log"), [], 0
     seen = world.reset(seed)
     while made < steps:
         slates, odds = draw(RankPolicy(0.0), seen, SLOTS, ANY, rng)
@@ -137,7 +137,7 @@ def log(seed: int, steps: int, share: float, limit: float, discount: float) -> R
 
 def learned(name: str, seed: int, share: float, steps: int) -> dict[str, float]:
     """What an option of ``OPTIONS``, or *myopic*, comes to on that log."""
-    world, myopic = Environment(Shop(ShopConfig(LIVED)), SLOTS), name == "myopic"
+    world, myopic = Environment(Shop(ShopConfig(LIVED, budget=np.inf)), SLOTS), name == "myopic"
     plain, _ = algorithm_for("dqn", world, SCALE / 10 if myopic else SCALE, steps, seed)
     assert isinstance(plain, Dqn)
     config = replace(plain.config, pace=replace(plain.config.pace, lasts=UPDATES))

@@ -182,7 +182,7 @@ def exposure(world: Shop, log: Sequence[Record], voices: Voices | Unbounded, tex
 
 def run(size: Size, seed: int) -> dict[str, float]:
     """Variant -> exposure of the attacked item."""
-    world = Shop(ShopConfig(users=size.users, items=size.items, seed=11 + seed))
+    world = Shop(ShopConfig(users=size.users, items=size.items, budget=np.inf, seed=11 + seed))
     simple, store = simple_recommender(world.catalogue()), open_store("memory:")
     rollout(simple, world, size.days, K, seed, store, run="log")
     honest = [record for _, record in store.read(0, 10**9)[0]]

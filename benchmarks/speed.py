@@ -54,6 +54,8 @@ from longgame.simulation.long_term_satisfaction import LongTermSatisfaction, Lon
 from longgame.types import I64
 
 USERS, SLOTS, ITEMS, WIDTH, BATCH, GOAL = 256, 2, 1_000, 64, 256, 3.0
+PEARL, PEARL_BATCH, PEARL_GOAL = 12.9, 128, 20.0
+"""Updates a second that Pearl is published to make at that batch, and how many times as many are the goal."""
 STEPS_GOAL = {10: 300_000, 50: 100_000}
 WORLDS: dict[str, tuple[str, Callable[[int], World]]] = {
     "interest_evolution": ("InterestEvolution", lambda c: InterestEvolution(InterestEvolutionConfig(USERS, c))),
@@ -168,9 +170,31 @@ def updates(d3rlpy: str | None, seeds: int, hidden: int, size: int, count: int =
     }
     peer = started(d3rlpy, "d3rlpy_updates.py", 2 * WIDTH, ITEMS, size) if d3rlpy else None
     theirs = heard(peer, "d3rlpy")["parameters"] if peer else {}
+    try:
+        rates = _rates(ours, peer, theirs, seeds, size, count)
+    finally:
+        if peer:
+            assert peer.stdin
+            peer.stdin.close()
+            peer.wait()
+    told_all = [study(f"{name}, updates a second at batch {size}", got) for name, got in rates.items()]
+    for done in told_all:
+        line = f"  {said(done)}" + (f", goal {GOAL:g}" if len(done.arms) > 1 else "")
+        if size == PEARL_BATCH:
+            line += f"; {done.arms[0].estimate.value / PEARL:.1f} times Pearl's {PEARL} as published, goal {PEARL_GOAL:g}"
+        print(line, flush=True)
+    learned = ", ".join(f"{name} {parameters(a):,}" for name, a in ours.items())
+    print(f"  parameters: {learned}" + (f"; d3rlpy {', '.join(f'{n} {c:,}' for n, c in theirs.items())}" if theirs else ""))
+    return told_all
+
+
+def _rates(
+    ours: dict[str, Dqn], peer: subprocess.Popen[str] | None, theirs: Figures, seeds: int, size: int, count: int
+) -> dict[str, dict[str, list[float]]]:
+    """What is timed -> whose -> updates a second, one a seed; both take turns."""
     rates: dict[str, dict[str, list[float]]] = {}
     for seed in range(-1, seeds):
-        rng = derive(max(seed, 0), "updates")
+        rng = derive(seed + 1, "updates")
         held = replay(rng)
         for name, algorithm in ours.items():
             got = {"longgame": _timed(held, algorithm, rng, size, count)}
@@ -184,16 +208,7 @@ def updates(d3rlpy: str | None, seeds: int, hidden: int, size: int, count: int =
                 for who, (draw, update) in got.items():
                     rates.setdefault(name, {}).setdefault(who, []).append(count / update)
                     rates.setdefault(f"{name}, with the draw", {}).setdefault(who, []).append(count / (draw + update))
-    if peer:
-        assert peer.stdin
-        peer.stdin.close()
-        peer.wait()
-    told_all = [study(f"{name}, updates a second at batch {size}", got) for name, got in rates.items()]
-    for done in told_all:
-        print(f"  {said(done)}" + (f", goal {GOAL:g}" if len(done.arms) > 1 else ""), flush=True)
-    learned = ", ".join(f"{name} {parameters(a):,}" for name, a in ours.items())
-    print(f"  parameters: {learned}" + (f"; d3rlpy {', '.join(f'{n} {c:,}' for n, c in theirs.items())}" if theirs else ""))
-    return told_all
+    return rates
 
 
 def _timed(held: Replay, algorithm: Dqn, rng: np.random.Generator, size: int, count: int) -> tuple[float, float]:
@@ -228,17 +243,22 @@ def main() -> None:
     if given.seeds < 2:
         parser.error(f"--seeds must be 2 or more, for an interval, got {given.seeds}")
     done: list[Study] = []
+
+    def keep(more: list[Study]) -> None:
+        """Written as soon as it is there."""
+        done.extend(more)
+        if given.json:
+            given.json.write_text(json.dumps([one.to_json() for one in done], indent=2), "utf-8")
+        if given.html:
+            about = {"seeds": str(given.seeds), "time": "the processor's, one thread"}
+            given.html.write_text(page("How fast worlds step and Q-learning learns", done, about, "a second"), "utf-8")
+
     if given.what != "updates":
         print("steps a second, one thread:")
-        done += steps(given.recsim, given.seeds, given.seconds)
+        keep(steps(given.recsim, given.seeds, given.seconds))
     if given.what != "steps":
         print("updates a second, one thread:")
-        done += updates(given.d3rlpy, given.seeds, given.hidden, given.batch)
-    if given.json:
-        given.json.write_text(json.dumps([one.to_json() for one in done], indent=2), "utf-8")
-    if given.html:
-        about = {"seeds": str(given.seeds), "time": "the processor's, one thread"}
-        given.html.write_text(page("How fast worlds step and Q-learning learns", done, about, "a second"), "utf-8")
+        keep(updates(given.d3rlpy, given.seeds, given.hidden, given.batch))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,14 @@ def test_feedback_arrives_in_any_order_and_counts_once():
     assert only(*twice).rewards == wanted
 
 
+def test_a_skip_is_no_response():
+    """As ``simulation.Environment`` has it: what counts against the product is nothing that the user took."""
+    objective = replace(CLICKS, rewards={**CLICKS.rewards, "skip": -0.5})
+    skipped = feedback(D1, 0, 5, "skip"), feedback(D1, 1, 6, "skip"), feedback(D1, 1, 7, "unheard of")
+    (row,), _ = rows_of(D1, *skipped, LATER, objective=objective)
+    assert row.rewards == [-0.5, -0.5] and row.responses == [False, True]
+
+
 @pytest.mark.parametrize("minutes, counts", [(0.0, True), (119.999, True), (120.0, True), (120.001, False), (500.0, False)])
 def test_the_window_has_an_edge(minutes, counts):
     (row,), join = rows_of(D1, feedback(D1, 0, minutes), LATER)

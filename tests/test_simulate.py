@@ -40,6 +40,25 @@ def test_a_table_for_people():
     assert done.exit_code == 0 and "by chance" in done.output and "slateq" in done.output and "one seed" in done.output
 
 
+def test_a_simulated_log_is_learned_from_with_the_settings_that_it_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LONGGAME_LANGUAGE__MODEL", "hashing")
+    done = run("--log", "--users", "60", "--items", "20", "--days", "6")
+    assert 'context.names = ["log_days_away"], objective.rewards = { purchase = 1.0 }' in done.output
+    monkeypatch.setenv("LONGGAME_OBJECTIVE__REWARDS", '{"purchase": 1.0, "return": -1.0}')
+    refused = CliRunner().invoke(app, ["train"])
+    assert refused.exit_code == 2 and "`longgame simulate --log` says what its log wants" in refused.stderr
+    assert "supervised" not in refused.stdout, "nothing was learned for nothing"
+    monkeypatch.setenv("LONGGAME_CONTEXT__NAMES", '["log_days_away"]')
+    monkeypatch.setenv("LONGGAME_OBJECTIVE__WINDOW", "12s")
+    late = CliRunner().invoke(app, ["train"])
+    assert late.exit_code == 0, late.output
+    assert "of the kind purchase" in late.stdout and "objective.window says so" in late.stdout
+    monkeypatch.setenv("LONGGAME_OBJECTIVE__WINDOW", "1h")
+    again = CliRunner().invoke(app, ["train"])
+    assert again.exit_code == 0 and "objective.window says so" not in again.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -47,6 +66,8 @@ def test_a_table_for_people():
         (["--world", "interest-evolution"], "needs --algorithm"),
         (["--algorithm", "dqn", "--log"], "--log and --looks go with the simple policy"),
         (["--algorithm", "magic", *SMALL], "must be one of slateq"),
+        (["--algorithm", "cql", *SMALL], "learns from a log: `longgame train --algorithm cql`"),
+        (["--world", "interest_evolution", "--algorithm", "dqn", "--k", "10"], "got 10 slots for 10 items"),
     ],
 )
 def test_what_cannot_be_is_said(args, said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -29,4 +30,13 @@ def list_(
     elif markdown:
         say(table())
     else:
-        say_table(("command", "claim", "goal"), [(claim.command, claim.what, claim.goal) for claim in CLAIMS])
+        say_table(("command", "claim", "goal"), [(claim.command, plain(claim.what), plain(claim.goal)) for claim in CLAIMS])
+
+
+def plain(text: str) -> str:
+    """Without Markdown.
+
+    >>> plain("`--peer`: more ([reading.md](reading.md))")
+    '--peer: more (docs/reading.md)'
+    """
+    return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"docs/\1", text).replace("`", "")

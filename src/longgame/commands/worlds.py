@@ -115,7 +115,10 @@ def simulate(
         str | None, typer.Option(help="slateq, dqn, linucb, ...: learns in the world, and is tried there beside chance.")
     ] = None,
     users: Annotated[int, typer.Option(min=1, help="Users of the world; with --algorithm, users it is tried on.")] = 500,
-    items: Annotated[int, typer.Option(min=1, help="Items that are offered.")] = 150,
+    items: Annotated[
+        int | None,
+        typer.Option(min=1, help="Items that are offered; 150 in the shop, 10 to 20 in other worlds if left out."),
+    ] = None,
     days: Annotated[
         int | None, typer.Option(min=1, help="Days to simulate; 30, or where sessions have an end until all have left.")
     ] = None,
@@ -139,7 +142,10 @@ def simulate(
     from longgame.errors import ConfigError
     from longgame.wiring.demo import simulate as run
     from longgame.wiring.workspace import workspace
+    from longgame.wiring.worlds import OFFERED
 
+    world = world.replace("_", "-")
+    items = items or OFFERED.get(world, 10)
     _data_goes_with_log(world, data, liked, penalty)
     if data is not None and algorithm is None:
         _hold_against(data, liked, penalty > 0 or log or looks > 0 or draw, seed, json)
@@ -168,6 +174,7 @@ def _show_life(told: dict[str, Any], users: int, days: int, log: bool, draw: boo
     )
     if log:
         say(f"logged in {told['store']}")
+        say('to learn from it: context.names = ["log_days_away"], objective.rewards = { purchase = 1.0 }')
     if draw:
         say(f"{told['drawn']:,} pictures drawn in {told['pictures']}")
 

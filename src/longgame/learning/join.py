@@ -10,7 +10,7 @@ cursor names the first decision that is still open: who resumes there loses noth
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +83,8 @@ class Join:
         """Users of whom only the latest events are held; of all others it is every event."""
         self._known: dict[tuple[ItemId, ...], I32] = {}
         self.late = self.mismatched = self.items_written = 0
+        self.late_kinds: Counter[str] = Counter()
+        """Kind of event -> how many came when the window of their decision had closed, of ``late``."""
 
     @property
     def cursor(self) -> int:
@@ -145,11 +147,13 @@ class Join:
             row = self._by_id.get(event.decision)
             if row is None or at > row.at + self._window:
                 self.late += 1
+                self.late_kinds[event.kind] += 1
             elif event.slot is None or not _fits(row, event, event.slot, position):
                 self.mismatched += 1
             else:
                 row.rewards[event.slot] += self._reward(row, event, event.slot)
-                row.responses[event.slot] = True
+                # A skip is no response: the rule of simulation.Environment.
+                row.responses[event.slot] |= self._objective.rewards.get(event.kind, 0.0) >= 0
         recent, step = self._loaded(event.user), (at, event.id, position)
         if event.user not in self._cut or step > recent[0]:
             insort(recent, step)

@@ -16,8 +16,6 @@ from longgame.state import events_read, recent_positions, state_of
 from longgame.types import F64, I64, Decision, Event, ItemId, Record, Request, UserId
 
 START = datetime.fromisoformat("2030-01-01T00:00:00+00:00")
-AFTER = {"click": timedelta(0), "rating": timedelta(hours=2), "return": timedelta(hours=3)}
-"""How long after a slot was looked at, ten seconds each, its events happen; others 5 s. All before the next day's slate."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def _of(found: Candidates, offered: I64, items: int) -> Candidates:
 
 def _feedback(decision: Decision, kind: str, slot: int, value: float) -> Event:
     request = decision.request
-    after = timedelta(seconds=10 * (slot + 1)) + AFTER.get(kind, timedelta(seconds=5))
+    after = timedelta(seconds=10 * (slot + 1) + (5 if kind != "click" else 0))
     return Event(
         f"{request.id}/{slot}/{kind}",
         request.at + after,

@@ -35,7 +35,7 @@ from longgame.protocols import Algorithm, Policy
 from longgame.recommender import Recommender
 from longgame.rng import derive
 from longgame.settings import Settings
-from longgame.types import F64, I64
+from longgame.types import F64, I64, Decision
 from longgame.wiring.actors import FROM_LOGS
 from longgame.wiring.configs import Configs
 from longgame.wiring.knowledge import without_leaks
@@ -89,10 +89,11 @@ def train(
     say(f"{len(text):,} items, {len(log):,} events of {len(log.users):,} users")
     live, in_state = ws.load(), ws.settings.profile.in_state
     profiles = ws.profiles(live.recommender.profiles if live is not None and in_state else None)
+    _same_context(_first_width(ws), ws.width(profiles))  # before the network learns for minutes
     reader, features, sources = fit(ws.settings, text, log, say, track, profiles if in_state else None)
-    joined, cursor = join(ws, features)
+    joined, cursor = join(ws, features, say)
     config, start = policy_network(reader, ws.width(profiles), profiles)
-    _same_context(joined, ws.width(profiles))
+    _same_context({len(row.context) for row in joined.rows}, ws.width(profiles))
     say(f"{len(joined.rows):,} logged decisions, {int(joined.told.sum()):,} with a future that can be told")
     rows, judge = split(joined, ws.settings.learner.holdout)
     algorithm = make_algorithm(ws.settings, config, start)
@@ -164,21 +165,40 @@ def _unmet(ws: Workspace, say: Say) -> None:
         say(f"by_text: no event of the log is of the kind {kind!r}; there are {there}")
 
 
-def _same_context(log: Trajectories, width: int) -> None:
+def _first_width(ws: Workspace) -> set[int]:
+    """How many numbers the context of the log's first decision has; empty where there is none."""
+    after = 0
+    while True:
+        records, end = ws.store.read(after, 10_000)
+        if end == after:
+            return set()
+        for _, record in records:
+            if isinstance(record, Decision):
+                return {len(record.request.context)}
+        after = end
+
+
+def _same_context(widths: set[int], width: int) -> None:
     """Raises ConfigError where the log's decisions were made with another context than the policy is to read."""
-    other = sorted({len(row.context) for row in log.rows} - {width})
+    other = sorted(widths - {width})
     if other:
         raise ConfigError(
             f"train: the log's decisions have {' and '.join(map(str, other))} context numbers, the settings ask for {width}; "
-            "keep context.names and profile.in_state as they were, or begin a new log"
+            "keep context.names and profile.in_state as they were (`longgame simulate --log` says what its log wants), or "
+            "begin a new log"
         )
 
 
-def join(ws: Workspace, features: Features) -> tuple[Trajectories, int]:
-    """Every logged decision with what came of it, and the cursor behind the last one that is closed."""
+def join(ws: Workspace, features: Features, say: Say = lambda line: None) -> tuple[Trajectories, int]:
+    """Every logged decision with what came of it, and the cursor behind the last closed one; says what came too late."""
     objective = ws.settings.objective.build()
     follower = Join(ws.store, features.index, objective, ws.settings.policy.steps, said=ws.said())
-    return trajectories(list(follower.rows()), objective), follower.cursor
+    rows = list(follower.rows())
+    if late := {kind: n for kind, n in follower.late_kinds.items() if kind in objective.rewards}:
+        told = ", ".join(f"{n:,} of the kind {kind}" for kind, n in sorted(late.items()))
+        hours = objective.window.total_seconds() / 3600
+        say(f"{told} came more than {hours:g} hours after their decision and count for nothing: objective.window says so")
+    return trajectories(rows, objective), follower.cursor
 
 
 def split(log: Trajectories, holdout: float) -> tuple[Trajectories, I64]:

@@ -42,10 +42,14 @@ WORLDS: Mapping[str, Callable[[int, int], World]] = {
     "sessions": lambda users, items: Sessions(SessionsConfig(users, items, flips=items // 2)),
 }
 """Name -> a world of so many users, in which so many items are offered."""
+OFFERED: Mapping[str, int] = {"shop": 150, "market": 12, "sessions": 20, "log": 20}
+"""Items that are offered where nobody says how many; 10 elsewhere."""
 LOG = "log"
 """The name of a world that is learned from a log (``from_log``)."""
 ALGORITHMS = ("slateq", "dqn", "sarsa", *IN_WORLDS, *LIVING)
 """Those that learn from what they live through."""
+LOGGED = ("cql", "reinforce", "decision-transformer", "kernel-ucb")
+"""Those that learn from logs alone."""
 _TRIED, _LIVED = 500, 64
 """Users that a policy is tried on at once, and users that an algorithm lives with."""
 _SESSIONS = {"interest-evolution", "long-term-satisfaction", "sessions"}
@@ -116,12 +120,18 @@ def study(
     followed until they leave where a session has an end, and for 30 days elsewhere. Raises ConfigError for unknown names.
     """
     if algorithm not in ALGORITHMS:
-        raise ConfigError(f"simulate: --algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
+        elsewhere = "; it learns from a log: `longgame train --algorithm " + algorithm + "`" if algorithm in LOGGED else ""
+        raise ConfigError(f"simulate: --algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}{elsewhere}")
     days = days or (_SESSION if kind in _SESSIONS else _MONTH)
     any_slate = Exploration(1.0, 1.0)
     chance, found, seconds = [], [], []
     for seed in range(first, first + seeds):
         trying = Environment(made_for(min(users, _TRIED)), slots)
+        if trying.candidates <= slots:
+            raise ConfigError(
+                f"simulate: --k must be below --items, else every slate holds all that is offered, got {slots} slots for "
+                f"{trying.candidates} items"
+            )
         chance.append(float(trial(trying, RankPolicy(0.0), users, seed, any_slate, days).mean()))
         world = Environment(made_for(_LIVED), slots)
         made, training = algorithm_for(algorithm, world, max(abs(chance[-1]) / 8, 1e-3), steps, seed)
