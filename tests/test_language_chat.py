@@ -41,7 +41,12 @@ def refuses(word: str, then: Answer, code: int = 400) -> Answer:
 
     def answer(h: Handler, asked: dict[str, Any]) -> None:
         if word in json.dumps(asked):
-            h.say(code, json.dumps({"error": {"message": f"unknown: {word}"}}).encode())
+            why = (
+                f"1 validation error: Input should be 'text' or 'json_object', got {word}"
+                if code == 500
+                else f"unknown: {word}"
+            )
+            h.say(code, json.dumps({"error": {"message": why}}).encode())
         else:
             then(h, asked)
 
@@ -122,7 +127,7 @@ def test_an_object_is_asked_for_by_its_schema():
     assert server.asked[0][1]["temperature"] == 0
 
 
-@pytest.mark.parametrize("code", [400, 422, 501])
+@pytest.mark.parametrize("code", [400, 422, 501, 500])
 def test_a_server_without_schemas_is_asked_for_an_object_and_told_the_schema(code):
     with serving(refuses("json_schema", says(f"```json\n{json.dumps(GOOD)}\n```"), code)) as server:
         model = chat(server)
@@ -171,7 +176,7 @@ def test_an_answer_that_is_none_is_asked_for_again_otherwise_and_then_given_up(s
     with serving(said, says(json.dumps(GOOD))) as server:
         assert chat(server).generate(["a"], SCHEMA) == [GOOD]
     assert [asked["temperature"] for _, asked in server.asked] == [0, 0.5]
-    assert server.asked[1][1]["response_format"] == {"type": "json_object"}
+    assert server.asked[1][1]["response_format"] == {"type": "json_object", "schema": SCHEMA}
     with (
         serving(said) as server,
         pytest.raises(RemoteError, match=rf"(?s)1 of 1 prompts got no valid object in 3 tries.*{why}"),

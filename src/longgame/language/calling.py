@@ -36,6 +36,8 @@ Read = Callable[[Body, Any], T]
 _FEATURE = "a language model behind an endpoint"
 _PASSING = (408, 409, 425, 429)
 """Statuses that may be another at the next try, beside all of 500 and above but 501, which says: never."""
+_MISREAD = ("validation error", "Input should be")
+"""What a server says that refuses the request and calls it an error of its own: llama-cpp-python's answers 500 then."""
 _FIRST, _LONGEST = 0.5, 30.0
 """Seconds of the pause before the second try at most, and of any pause."""
 _HOW = "see that the server runs, or raise remote.timeout or remote.tries"
@@ -163,7 +165,8 @@ class Line:
             raise Passing(f"no whole answer within {e.timeout:g} s") from None
         except openai.APIStatusError as error:
             told = f"the server says {error.status_code}: {e.short(error)}"
-            if error.status_code in borne:
+            misread = error.status_code == 500 and any(word in told for word in _MISREAD)
+            if error.status_code in borne or (borne and misread):
                 return Refused(error.status_code, told)
             if (error.status_code >= 500 and error.status_code != 501) or error.status_code in _PASSING:
                 raise Passing(told, _wait(error.response.headers.get("retry-after", ""))) from None

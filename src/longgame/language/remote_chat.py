@@ -235,8 +235,10 @@ class Chat:
             told = "Answer with one JSON object, and with nothing else."
             return self._body(told, prompt, self.endpoint.answer, tried) | {"response_format": self._format(schema)}
         told = f"Answer with one JSON object that follows this JSON schema, and with nothing else: {json.dumps(schema)}"
-        kind = {"response_format": {"type": "json_object"}} if rung == 1 else {}
-        return self._body(told, prompt, self.endpoint.answer, tried) | kind
+        if rung > 1:
+            return self._body(told, prompt, self.endpoint.answer, tried)
+        inner = {"schema": schema} if self._habits.inner else {}  # as llama-cpp-python and others had it before OpenAI did
+        return self._body(told, prompt, self.endpoint.answer, tried) | {"response_format": {"type": "json_object"} | inner}
 
     def _format(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         told = {"name": "answer", "schema": schema, "strict": self._habits.strict and strict(schema)}
@@ -258,11 +260,12 @@ class _Habits:
         self.most = "max_tokens"
         self.top = _TOP[0]
         self.strict = True
+        self.inner = True
         self.unknown: set[str] = set()
 
     def copy(self) -> _Habits:
         out = _Habits()
-        out.most, out.top, out.strict, out.unknown = self.most, self.top, self.strict, set(self.unknown)
+        out.most, out.top, out.strict, out.inner, out.unknown = self.most, self.top, self.strict, self.inner, set(self.unknown)
         return out
 
     def learn(self, told: str) -> bool:
@@ -279,5 +282,8 @@ class _Habits:
                 return True
         if any(word in told for word in ("strict", "schema", "Length")) and self.strict:
             self.strict = False
+            return True
+        if "schema" in told and "json_schema" not in told and self.inner:
+            self.inner = False
             return True
         return False
