@@ -12,8 +12,8 @@ from longgame.algorithms.dqn import Dqn, DqnConfig, Offered, conservative, expec
 from longgame.algorithms.linear_thompson import LinearThompson, LinearThompsonConfig
 from longgame.algorithms.neural_linear import NeuralLinear, NeuralLinearConfig
 from longgame.algorithms.rank import RankPolicy
-from longgame.algorithms.reinforce import Reinforce, ReinforceConfig
-from longgame.algorithms.slateq import SlateQ, SlateQConfig, _taken, _told
+from longgame.algorithms.reinforce import Reinforce, ReinforceConfig, slot_weights
+from longgame.algorithms.slateq import SlateQ, SlateQConfig, _taken, _told, choice_loss
 from longgame.algorithms.slates import WAYS, best_value, slate_scores, slate_value
 from longgame.algorithms.towers import Towers, TowersConfig
 from longgame.arrays import Batch, State
@@ -269,6 +269,26 @@ def test_the_next_item_is_chosen_by_one_network_and_judged_by_the_other():
     after = [sum(two[b, c] for c in order[b][: slots[b]] if rows.next_mask[b, c]) / max(slots[b], 1) for b in range(B)]
     got = np.where(rows.action >= 0, made._targets(rows) - rows.reward, 0.0)
     np.testing.assert_allclose(got, np.where(rows.action >= 0, (rows.discount * after)[:, None], 0.0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_of_a_choice_by_hand():
+    """Odds 2 and 1 beside 1 for nothing; in the last row a slot is empty, and in the second half of each was taken."""
+    shown = torch.tensor([[6 * np.arctanh(np.log(2) / 6), 0.0]] * 4)  # log-odds are held within 6
+    filled = torch.tensor([[True, True]] * 3 + [[True, False]])
+    taken = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 0.0], [1.0, 0.0]])
+    chances = [2 / 4, (2 / 4 * 1 / 4) ** 0.5, 1 / 4, 2 / 3]
+    assert float(choice_loss(shown, filled, taken)) == pytest.approx(-np.log(chances).mean(), rel=1e-5)
+
+
+def test_what_a_pick_counts_by_hand():
+    """Ratio times K (1 - p)^(K - 1) times advantage; nothing where it is empty or not trusted."""
+    ratio, chance = np.array([[0.5, 2.0, 1.0], [3.0, 3.0, 0.2]]), np.array([[0.25, 0.5, 0.5], [0.5, 0.5, 0.5]])
+    advantage = np.array([[2.0, -1.0, 1.0], [1.0, -1.0, -1.0]])
+    filled = np.array([[True, True, False], [True, True, True]])
+    got = slot_weights(ratio, chance, advantage, filled, 2, trust=1.5)  # ratios above 2.5 rise no more, below .4 fall no more
+    np.testing.assert_allclose(got, [[0.5 * 1.5 * 2, 2.0 * 1.0 * -1, 0.0], [0.0, -3.0, 0.0]])
+    free = slot_weights(ratio, chance, advantage, filled, 1, trust=0.0)
+    np.testing.assert_allclose(free, np.where(filled, ratio * advantage, 0.0))
 
 
 @pytest.mark.parametrize("critics", [1, 2])

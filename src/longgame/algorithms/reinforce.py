@@ -82,6 +82,18 @@ class ReinforceConfig:
             raise ConfigError(f"ReinforceConfig: trace must lie in [0, 1] and average in [0, 1), got {self}")
 
 
+def slot_weights(ratio: F64, chance: F64, advantage: F64, filled: Bool, k: int, trust: float) -> F64:
+    """(B, K) what the gradient of each pick's log-probability counts: ratio * lambda_K * advantage (eq. 6 and section 4.4).
+
+    lambda_K is k (1 - p)^(k - 1) of the pick's ``chance`` p in the first slot. 0 in an empty slot, and where a step would lead
+    further away from the policy of the log than ``trust`` allows (0: no bound).
+    """
+    limit = 1 + trust if trust else np.inf
+    trusted = np.where(advantage > 0, ratio < limit, ratio > 1 / limit)
+    out: F64 = np.where(filled & trusted, ratio * k * (1 - chance) ** (k - 1) * advantage, 0.0)
+    return out
+
+
 class NetworkPolicy:
     """A frozen network's scores."""
 
@@ -136,7 +148,9 @@ class Reinforce:
         ratio = np.exp(
             np.minimum(slot_log_probs(held, batch.allowed, batch.action, explore) - logged, np.log(config.ratio_cap))
         )
-        weight = np.where(filled & self._trusted(ratio, advantage), ratio * self._top_k(held, batch) * advantage, 0.0)
+        first = pick_probabilities(held, batch.mask, explore)
+        chance = np.take_along_axis(first, np.maximum(batch.action, 0), axis=1)
+        weight = slot_weights(ratio, chance, advantage, filled, config.top_k or batch.action.shape[1], config.trust)
         gradient = slot_log_prob_gradient(held, batch.allowed, batch.action, explore, weight) / count
         spread = entropy(scores, torch.from_numpy(batch.mask))
         self._optimizer.zero_grad()
@@ -182,19 +196,6 @@ class Reinforce:
         ahead = np.repeat((tail - expected)[:, None], own.shape[1], axis=1)
         advantage = own + (np.where(batch.response, ahead, 0.0) if self.config.credit_responses else ahead)
         return loss, advantage / max(float(advantage[filled].std()) if filled.any() else 0.0, 1e-6)
-
-    def _trusted(self, ratio: F64, advantage: F64) -> Bool:
-        """(B, K) False where a step would lead further away from the policy of the log than ``trust`` allows."""
-        limit = 1 + self.config.trust if self.config.trust else np.inf
-        return np.where(advantage > 0, ratio < limit, ratio > 1 / limit)
-
-    def _top_k(self, scores: F32, batch: Batch) -> F64:
-        """(B, K) lambda_K of each pick, from its probability in the first slot."""
-        k = self.config.top_k or batch.action.shape[1]
-        first = pick_probabilities(scores, batch.mask, self.config.explore)
-        p = np.take_along_axis(first, np.maximum(batch.action, 0), axis=1)
-        out: F64 = k * (1 - p) ** (k - 1)
-        return out
 
     def state_dict(self) -> Arrays:
         scale = {"scale": np.array([self._scale])}

@@ -101,6 +101,16 @@ class SlateQPolicy:
         return {"kind": "slateq", **self._about}
 
 
+def choice_loss(shown: Tensor, filled: Tensor, taken: Tensor) -> Tensor:
+    """The conditional logit's: minus the mean log-chance of what was taken; None has the log-odds 0.
+
+    ``shown`` (B, K) log-odds, ``filled`` (B, K) False in an empty slot, ``taken`` (B, K) how far each was what was taken.
+    """
+    open_ = _bounded(shown).masked_fill(~filled, -1e9)
+    every = torch.cat([open_, torch.zeros(len(open_), 1)], dim=1)
+    return functional.cross_entropy(every, torch.cat([taken, 1.0 - taken.sum(dim=1, keepdim=True)], dim=1))
+
+
 class SlateQ:
     """The learner. ``start`` are the arrays of a supervised checkpoint of the same network: the choice begins there."""
 
@@ -137,14 +147,10 @@ class SlateQ:
         return {"choice_loss": choice, "value_loss": float(np.mean(losses)), "value": value}
 
     def _choice_loss(self, batch: Batch, taken: F32) -> Tensor:
-        """The conditional logit's: minus the log-chance of what was taken."""
         network = self._choice.network
         logit = network.score(network.user(batch.state), tensor_items(batch.items))
-        columns = torch.from_numpy(np.maximum(batch.action, 0))
-        shown = _bounded(logit.gather(1, columns)).masked_fill(torch.from_numpy(batch.action < 0), -1e9)
-        every = torch.cat([shown, torch.zeros(len(shown), 1)], dim=1)
-        nothing = 1.0 - taken.sum(axis=1, keepdims=True)
-        return functional.cross_entropy(every, torch.from_numpy(np.concatenate([taken, nothing], axis=1)))
+        shown = logit.gather(1, torch.from_numpy(np.maximum(batch.action, 0)))
+        return choice_loss(shown, torch.from_numpy(batch.action >= 0), torch.from_numpy(taken))
 
     @torch.no_grad()
     def _target(self, batch: Batch) -> F64:
