@@ -42,7 +42,7 @@ def refuses(word: str, then: Answer, code: int = 400) -> Answer:
     def answer(h: Handler, asked: dict[str, Any]) -> None:
         if word in json.dumps(asked):
             why = (
-                f"1 validation error: Input should be 'text' or 'json_object', got {word}"
+                f"1 validation error: Input should be 'text' or 'json_object', got {word} as response_format"
                 if code == 500
                 else f"unknown: {word}"
             )
@@ -246,7 +246,7 @@ def test_one_prompt_that_gets_no_object_does_not_cost_the_others():
 def test_a_server_that_refuses_all_is_told_of_before_all_are_asked():
     with serving(status(400)) as server, pytest.raises(RemoteError, match=r"refuses every prompt.*no, says the server"):
         chat(server).generate([str(n) for n in range(50)], SCHEMA)
-    assert len(server.asked) == 9, "three prompts in three ways"
+    assert len(server.asked) == 10, "three prompts in three ways, and once without the schema beside an object"
     with serving(status(401)) as server, pytest.raises(RemoteError, match=r"mend remote.url, remote.model or the key"):
         chat(server, key="secret").generate(["a"], SCHEMA)
     assert len(server.asked) == 1

@@ -203,7 +203,7 @@ def test_a_plain_rule_is_a_column_a_side_and_a_rule_that_joins_a_product() -> No
     before, after = both[:, 2:20_002], both[:, 20_002:]
     wanted = np.zeros((5, 5))
     wanted[[0, 2], 2] = wanted[[1, 3], 3] = 1.0  # a brand is shared with the ink of it
-    wanted[0, 2] += 1.0  # and an accessory named
+    wanted[0, 2] += 0.5**0.5  # and an accessory named, one of two
     np.testing.assert_allclose(before @ after.T, wanted, atol=0.05)
     with pytest.raises(ConfigError, match="width must be 1 or more"):
         rule_columns(book(), ids, 0)
@@ -221,6 +221,47 @@ def test_what_two_share_counts_by_all_it_takes_and_a_new_item_moves_no_number() 
     np.testing.assert_allclose((before @ after.T)[0], [1.0, 0.5**0.5, 0.0], atol=0.05)
     more: dict[ItemId, dict[str, Attribute]] = {ItemId("new"): {"brand": "y", "room": ("hall",)}, **facts}
     np.testing.assert_array_equal(rule_columns(Rulebook(rules, more), list(more), 20_000)[1:], made)
+
+
+def test_an_item_that_is_named_before_it_is_there_moves_nobody_when_it_comes() -> None:
+    rules = [parse("-> in accessories"), parse("-> in accessories and same brand")]
+    facts: dict[ItemId, dict[str, Attribute]] = {ItemId("i0"): {"brand": "acme", "accessories": ("i2", "i9")}}
+    facts |= {ItemId("i2"): {"brand": "acme"}, ItemId("i3"): {"brand": "best"}}
+    before = rule_columns(Rulebook(rules, facts), list(facts), 20_000)
+    after = rule_columns(Rulebook(rules, {**facts, ItemId("i9"): {"brand": "other"}}), [*facts, ItemId("i9")], 20_000)
+    np.testing.assert_array_equal(after[:3], before)
+    said = (after[:, :20_000] @ after[:, 20_000:].T)[0]
+    np.testing.assert_allclose(said, [0.0, 2 * 0.5**0.5, 0.0, 0.5**0.5], atol=0.06)  # by both rules, by neither, by the first
+
+
+def test_the_order_of_rules_is_none_of_the_recipe_and_the_graph_is(product: Path, tmp_path: Path) -> None:
+    one = {"rules.never": ["category = printer -> category = lamp"], "rules.suggest": ["-> in fits"], "rules.use": True}
+    two = {"rules.only": ["-> in fits"], "rules.needs": ["category = printer -> category = lamp"], "rules.use": True}
+    with workspace(settings(product, **one)) as ws, workspace(settings(product, **two)) as other:
+        text, same = ws.text(), other.text()
+        assert text.version == same.version
+        np.testing.assert_array_equal(text.vectors, same.vectors)
+        before = (graph_path(ws.settings)).read_bytes()
+        try:
+            keep(Graph.of([("i0", "fits", "i9")], {id: id for id in named(20)}), graph_path(ws.settings), {})
+            assert ws.text().version != text.version
+        finally:
+            graph_path(ws.settings).write_bytes(before)
+
+
+def test_rules_over_what_users_did_are_never_learned_from(product: Path) -> None:
+    flags = {"rules.suggest": ["-> in fits"], "rules.use": True}
+    with workspace(settings(product, **flags)) as ws:
+        before = (graph_path(ws.settings)).read_bytes()
+        done = [(f"i{(u * 5 + s * (1 + u % 3)) % 20}", "clicked by", f"u{u}") for u in range(16) for s in range(6)]
+        try:
+            keep(Graph.of([*done, ("i0", "fits", "i1")], {id: id for id in named(20)}), graph_path(ws.settings), {})
+            train(ws)  # the graph tells, and no rule asks it
+            asks = settings(product, **{**flags, "rules.suggest": ['-> same "clicked by"']})
+            with workspace(asks) as other, pytest.raises(ConfigError, match="clicked by do"):
+                train(other)
+        finally:
+            graph_path(ws.settings).write_bytes(before)
 
 
 def test_a_network_that_reads_rules_knows_what_follows_things_that_nobody_bought_yet() -> None:

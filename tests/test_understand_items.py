@@ -349,6 +349,41 @@ def test_descriptions_join_the_item_vectors_where_the_settings_want_it(folder: P
     np.testing.assert_allclose(said[:-1], HashingModel(64).embed(texts), atol=1e-6)
     np.testing.assert_allclose(said[-1], own[-1], atol=1e-6)  # nothing was made for it yet
     assert narrow.ids[-1] == "new" and not np.allclose(said[:-1], own[:-1])
+    with workspace(settings) as ws:
+        ws.store.put([Item(ItemId("i0"), "2001 a rewritten tale", {})])
+        changed = ws.text().vectors[0]
+    np.testing.assert_allclose(changed[:64], changed[64:], atol=1e-6)  # its description is of what it was
+    (folder / ".longgame/reading/descriptions.json").write_text('{"items": {"i1": [{"text": "x"}]}}')
+    with workspace(settings) as ws, pytest.raises(ArtefactError, match=r"longgame understand --what descriptions"):
+        ws.text()
+
+
+def test_descriptions_in_the_vectors_of_an_evaluation_say_nothing_of_reviews(folder: Path):
+    catalogue()
+    store = open_store("sqlite:///longgame.db")
+    said = [event(f"r{n}", n, n % 5, f"u{n}", "rating", value=5.0, text=f"splendid, as funny ponies are {n}") for n in range(30)]
+    store.put(said)
+    store.close()
+    answer("understand", "--what", "tags,descriptions")
+    kept = json.loads((folder / ".longgame/reading/descriptions.json").read_text())["items"]
+    (one,) = kept["i1"]
+    assert "Reviews say" in one["text"] and "Reviews say" not in one["unheard"] and one["unheard"]
+    settings = load_settings(folder / "longgame.toml", {}, {"reading.describe": True}).settings
+    with workspace(settings) as ws:
+        heard, quiet = ws.text(), ws.text(opinions=False)
+    assert not np.allclose(heard.vectors[1], quiet.vectors[1])
+    without = [describe(Item(ItemId("i1"), one["unheard"]))]
+    width = heard.width // 2
+    np.testing.assert_allclose(quiet.vectors[1, width:] * 2**0.5, HashingModel(width).embed(without)[0], atol=1e-6)
+
+
+def test_what_descriptions_take_to_read_stands_in_the_plan(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue()
+    monkeypatch.setenv("LONGGAME_READING__DESCRIBE", "true")
+    answer("understand", "--what", "vectors,tags,descriptions")
+    assert json.loads(run("understand", "--plan", "--json").stdout)["texts"] > 0
+    answer("understand")
+    assert json.loads(run("understand", "--plan", "--json").stdout)["texts"] == 0
 
 
 @needs_client

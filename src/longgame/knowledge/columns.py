@@ -42,15 +42,14 @@ def rule_columns(book: Rulebook, ids: Sequence[ItemId], width: int) -> F32:
             plain += [np.array([item in held for item in ids], np.float64) for held in (starts, ends)]
             continue
         toward = _directions(rule.text, width)
-        if rule.named:
-            told = [sorted(map(str, book.spoken(number, item))) if item in starts else [] for item in ids]
-            met = [[str(item)] if item in ends else [] for item in ids]
-        else:
-            shared = [_shared(book, rule.same, item) for item in ids]
-            told = [values if item in starts else [] for item, values in zip(ids, shared, strict=True)]
-            met = [values if item in ends else [] for item, values in zip(ids, shared, strict=True)]
-        sides[0] += _sums(told, toward, width)
-        sides[1] += _sums(met, toward, width)
+        shared = [_shared(book, rule.same, item) for item in ids]
+        told, met = shared, shared
+        if rule.named:  # both sides have the id of an item: the ids that are named, there or not, and the item's own
+            named = [sorted(set.intersection(*(set(book.values(name, item)) for name in rule.named))) for item in ids]
+            told = [_pairs(names, values) for names, values in zip(named, shared, strict=True)]
+            met = [_pairs([item], values) for item, values in zip(ids, shared, strict=True)]
+        sides[0] += _sums([values if item in starts else [] for item, values in zip(ids, told, strict=True)], toward, width)
+        sides[1] += _sums([values if item in ends else [] for item, values in zip(ids, met, strict=True)], toward, width)
     joined = [*sides] if any(rule.same or rule.named for rule in book.rules) else []
     parts = [np.stack(plain, axis=1)] if plain else []
     return np.concatenate([np.zeros((len(ids), 0)), *parts, *joined], axis=1).astype(np.float32)
@@ -59,6 +58,10 @@ def rule_columns(book: Rulebook, ids: Sequence[ItemId], width: int) -> F32:
 def _shared(book: Rulebook, names: Sequence[str], item: ItemId) -> list[str]:
     """What an item and another must both have for all of ``names`` to be shared: one value of each."""
     return ["\x1f".join(values) for values in product(*(book.values(name, item) for name in names))]
+
+
+def _pairs(names: Sequence[str], values: Sequence[str]) -> list[str]:
+    return [f"{name}\x1f{value}" for name in names for value in values]
 
 
 def _directions(rule: str, width: int) -> Callable[[str], F64]:

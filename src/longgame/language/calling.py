@@ -36,8 +36,6 @@ Read = Callable[[Body, Any], T]
 _FEATURE = "a language model behind an endpoint"
 _PASSING = (408, 409, 425, 429)
 """Statuses that may be another at the next try, beside all of 500 and above but 501, which says: never."""
-_MISREAD = ("validation error", "Input should be")
-"""What a server says that refuses the request and calls it an error of its own: llama-cpp-python's answers 500 then."""
 _FIRST, _LONGEST = 0.5, 30.0
 """Seconds of the pause before the second try at most, and of any pause."""
 _HOW = "see that the server runs, or raise remote.timeout or remote.tries"
@@ -53,6 +51,9 @@ class Route:
     """Bytes that an answer can rightly have, at most."""
     borne: tuple[int, ...] = ()
     """Statuses of a refusal that is handed back, for whoever asks to ask otherwise; any other is an error."""
+    misread: tuple[str, ...] = ()
+    """Words that, all of them in what is said with status 500, make it such a refusal: a server may call a request that it
+    does not understand an error of its own."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Line:
 
             async def one(body: Body) -> T | Refused:
                 async with free:
-                    return await self.tried(lambda: self._call(client, route.path, body, read), route.borne)
+                    return await self.tried(lambda: self._call(client, route.path, body, read), route.borne, route.misread)
 
             tasks = [asyncio.create_task(one(body)) for body in bodies]
             try:
@@ -141,18 +142,22 @@ class Line:
         async with AsyncClient(transport=line, timeout=e.timeout, trust_env=False) as web:
             yield AsyncOpenAI(base_url=e.url, api_key=e.key or "none", max_retries=0, http_client=web)
 
-    async def tried(self, call: Callable[[], Awaitable[T]], borne: Sequence[int] = ()) -> T | Refused:
+    async def tried(
+        self, call: Callable[[], Awaitable[T]], borne: Sequence[int] = (), misread: Sequence[str] = ()
+    ) -> T | Refused:
         """The result of ``call``, which is made again where it raises Passing or what comes to that."""
         for attempt in range(self.endpoint.tries):
             try:
-                return await self.told(call, borne)
+                return await self.told(call, borne, misread)
             except Passing as trouble:
                 if attempt + 1 == self.endpoint.tries:
                     raise RemoteError(f"{self.endpoint.where}: {trouble} ({self.endpoint.tries} tries); {_HOW}") from None
                 await pause(attempt, trouble.wait)
         raise AssertionError("a call ends by an answer or by an error")
 
-    async def told(self, call: Callable[[], Awaitable[T]], borne: Sequence[int] = ()) -> T | Refused:
+    async def told(
+        self, call: Callable[[], Awaitable[T]], borne: Sequence[int] = (), misread: Sequence[str] = ()
+    ) -> T | Refused:
         """One try. Raises Passing for what may go better at the next, RemoteError for what will not."""
         import httpx2
         import openai
@@ -165,8 +170,8 @@ class Line:
             raise Passing(f"no whole answer within {e.timeout:g} s") from None
         except openai.APIStatusError as error:
             told = f"the server says {error.status_code}: {e.short(error)}"
-            misread = error.status_code == 500 and any(word in told for word in _MISREAD)
-            if error.status_code in borne or (borne and misread):
+            own_fault = error.status_code == 500 and misread and all(word in told for word in misread)
+            if error.status_code in borne or own_fault:
                 return Refused(error.status_code, told)
             if (error.status_code >= 500 and error.status_code != 501) or error.status_code in _PASSING:
                 raise Passing(told, _wait(error.response.headers.get("retry-after", ""))) from None

@@ -39,6 +39,8 @@ RECIPE = "chat-1"
 """Names the words that are put round a prompt here. Change any, and it must change."""
 _BORNE = (400, 413, 422, 501)
 """What a server says to what it cannot do, or to what is too long for it."""
+_MISREAD = ("Input should be", "response_format")
+"""What llama-cpp-python's server says, with status 500, of a wish that it does not know."""
 _TOP = (20, 5)
 """First tokens asked for: the most that OpenAI lists, and the most that older servers do."""
 _WORD = 32
@@ -62,7 +64,7 @@ class Chat:
         self.endpoint = endpoint
         self._carrier = carrier or Line(endpoint)
         longest = _AROUND + _TOKEN * endpoint.answer + _LISTED * _TOP[0]
-        self._route = Route("/chat/completions", longest, _BORNE)
+        self._route = Route("/chat/completions", longest, _BORNE, _MISREAD)
         self.missed = 0
         """Prompts so far that got no answer, or no object, that could be used."""
         self._habits = _Habits()
@@ -193,6 +195,9 @@ class Chat:
                         tried[row] = _DONE
                         continue
                     out[row] = f"was refused: {said.told}"
+                    if what == "generate" and rung[row] == 1 and habits.inner:
+                        self._habits.inner = False  # a server may know json_object and nothing beside it
+                        continue
                     if habits.copy().learn(said.told):  # all of a batch were asked the old way, whoever is heard first
                         self._habits.learn(said.told)
                         continue
@@ -282,8 +287,5 @@ class _Habits:
                 return True
         if any(word in told for word in ("strict", "schema", "Length")) and self.strict:
             self.strict = False
-            return True
-        if "schema" in told and "json_schema" not in told and self.inner:
-            self.inner = False
             return True
         return False

@@ -160,18 +160,30 @@ def _beside(text: Features, vectors: GraphVectors, weight: float) -> Features:
 
 def without_leaks(settings: Settings, store: EventStore) -> None:
     """Raises ConfigError where the graph that is to be learned from says what users did: events that came after it show it."""
-    graph = graph_of(settings) if settings.knowledge.use else None
-    if graph is not None and (leaks := graph.leaks(pairs(store))):
+    ruled = {name.removeprefix("~") for line in _lines(settings) for name in parse(line).names} if settings.rules.use else set()
+    graph = graph_of(settings) if settings.knowledge.use or ruled else None
+    leaks = graph.leaks(pairs(store)) if graph is not None else ()
+    if leaks := tuple(name for name in leaks if settings.knowledge.use or name in ruled):
         raise ConfigError(
             f"{graph_path(settings)}: the facts must not say what users did, and {', '.join(leaks)} do: they are events of the "
             "log; run `longgame knowledge PATH` again, which leaves them out"
         )
 
 
+def _lines(settings: Settings) -> list[str]:
+    """All rules of the settings, whatever their effect, in an order of their own."""
+    return sorted({line for effect in (*Ruled.EFFECTS, "suggest") for line in getattr(settings.rules, effect)})
+
+
+def _of_graph(items: Sequence[Item], names: Iterable[str]) -> set[str]:
+    """Names that no item has as an attribute: the graph is asked for them."""
+    return set(names) - {name for item in items for name in item.attributes}
+
+
 def facts_of(settings: Settings, items: Sequence[Item], names: Iterable[str]) -> Facts:
     """Attributes of the items and, of what ``names`` asks for and no item has, what the graph says."""
     own = {item.id: item.attributes for item in items}
-    missing = set(names) - {name for held in own.values() for name in held}
+    missing = _of_graph(items, names)
     graph = graph_of(settings) if missing else None
     if graph is None:
         return own
@@ -198,17 +210,20 @@ def _book(settings: Settings, texts: Sequence[str], items: Sequence[Item], where
 def with_rules(settings: Settings, text: Features, items: Sequence[Item]) -> Features:
     """The same with what all rules of the settings say of each item beside, where the settings want it.
 
-    Raises ConfigError where they do and there is no rule. The version is the rules' and not the catalogue's: a new item
-    moves nothing of the others.
+    Raises ConfigError where they do and there is no rule. The version is that of the rules and of the graph that they ask, and
+    not the catalogue's: a new item moves nothing of the others. What an effect a rule has and where it stands is none of its.
     """
     if not settings.rules.use:
         return text
-    lines = tuple(dict.fromkeys(line for effect in (*Ruled.EFFECTS, "suggest") for line in getattr(settings.rules, effect)))
+    lines = _lines(settings)
     book = _book(settings, lines, items, "rules")
     if book is None:
         raise ConfigError("rules.use is true, and there are no rules; write some in [rules], or set rules.use = false")
     s = settings.rules
-    told = digest({"rules": np.frombuffer("\n".join(lines).encode(), np.uint8)})
+    asked = _of_graph(items, {name for rule in book.rules for name in rule.names})
+    graph = graph_of(settings) if asked else None
+    names = "\n".join([*lines, *sorted(asked), graph.version if graph else ""])
+    told = digest({"rules": np.frombuffer(names.encode(), np.uint8)})
     columns = np.float32(s.weight) * rule_columns(book, text.ids, s.width)
     return text.widened(f"{RECIPE}-{told}-{s.width}x{s.weight:g}", columns)
 

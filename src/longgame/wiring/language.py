@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -54,23 +54,33 @@ def language_model(settings: Settings, hear: Hear = silent) -> LanguageModel:
     return _remote(settings, hear) if s.model == "remote" else MiniLM(s.precision, s.threads)
 
 
-def described(settings: Settings, text: Features, cache: VectorCache, model: LanguageModel, tell: OnProgress) -> Features:
+def descriptions_of(settings: Settings, items: Sequence[Item], opinions: bool = True) -> tuple[str, dict[int, str]]:
+    """Recipe of the descriptions that join the item vectors, and what the encoder reads of them, by the item's row; empty where
+    the settings want none or none was made. Without ``opinions`` they say nothing of reviews."""
+    if not settings.reading.describe:
+        return "", {}
+    version, made = descriptions_read(settings, items, opinions)
+    return version, {row: describe(Item(item.id, made[item.id])) for row, item in enumerate(items) if item.id in made}
+
+
+def described(
+    settings: Settings, items: Sequence[Item], text: Features, cache: VectorCache, tell: OnProgress, opinions: bool = True
+) -> Features:
     """The texts' vectors with those of the items' descriptions beside them, where the settings want that; what was read before
-    is not read again.
+    is not read again. ``items`` are those of ``text``.
 
     Raises ConfigError where they do and no description was made.
     """
-    if not settings.reading.describe:
+    if not settings.reading.describe or not items:
         return text
-    version, made = descriptions_read(settings)
-    rows = [row for row, id in enumerate(text.ids) if id in made]
-    if not rows:
+    version, made = descriptions_of(settings, items, opinions)
+    if not made:
         raise ConfigError(
             "reading.describe is true, and there are no descriptions; run `longgame understand --what descriptions`, or set "
             "reading.describe = false"
         )
     said = text.vectors.copy()
-    said[rows] = cache.embed(model, [describe(Item(text.ids[row], made[text.ids[row]])) for row in rows], tell)
+    said[list(made)] = cache.embed(language_model(settings), list(made.values()), tell)
     both = np.concatenate([text.vectors, said], axis=1) / np.sqrt(np.float32(2))
     return Features(f"{text.version}+{version}", text.ids, both)
 

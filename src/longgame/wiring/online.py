@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from longgame.artefacts import Arrays
-from longgame.errors import ArtefactError, LonggameError
+from longgame.errors import ArtefactError, ConfigError, LonggameError
 from longgame.learning.gate import Verdict
 from longgame.learning.learner import Learner
 from longgame.learning.publish import Snapshot
@@ -122,7 +122,7 @@ class Follower:
         reader = self._live.reader
         try:
             features = reader.features(self.ws.text(), self.ws.population() if reader.traits else None)
-        except ArtefactError as error:  # what was read of items is another since: the server goes on with what it has
+        except (ArtefactError, ConfigError) as error:  # what is read of items is another since: it goes on with what it has
             if self._waiting != (told := str(error)):
                 self._waiting = told
                 self.say(f"new items wait for `longgame train`: {told}")

@@ -28,7 +28,7 @@ from longgame.settings import Settings
 from longgame.store import open_store
 from longgame.types import Bool, Item
 from longgame.wiring.budget import Budget, Spent, Tell
-from longgame.wiring.language import language_model
+from longgame.wiring.language import described, descriptions_of, language_model
 from longgame.wiring.ledgers import entered
 
 KIND = "image"
@@ -222,12 +222,13 @@ def _texts(settings: Settings, items: Sequence[Item], cache: VectorCache) -> Fea
     from longgame.language.remote import Remote
 
     model = language_model(settings)
-    if isinstance(model, Remote) and cache.missing(model, [describe(item) for item in items]):
+    todo = [*(describe(item) for item in items), *descriptions_of(settings, items)[1].values()]
+    if isinstance(model, Remote) and cache.missing(model, todo):
         raise ConfigError(
             f"understand --what pictures: {model.name} has not read the whole catalogue, and reading it costs; run `longgame "
             "understand`, and then this again"
         )
-    return understand(items, model, cache)
+    return described(settings, items, understand(items, model, cache), cache, lambda done, total: None)
 
 
 def fused(settings: Settings, text: Features, items: Sequence[Item], cache: VectorCache) -> Features:

@@ -35,7 +35,7 @@ from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.knowledge import trusted
 from longgame.wiring.language import Hear, language_model, silent
 from longgame.wiring.ledgers import entered
-from longgame.wiring.reading_kept import json_of
+from longgame.wiring.reading_kept import json_of, known_by
 from longgame.wiring.reading_models import Models, Part
 
 RECIPES = ("tags", "attributes", "descriptions")
@@ -316,8 +316,10 @@ class Reader:
             head, prompts = self._prompts()
             version, written = descriptions.version(writer.name, head), self._objects(writer).generate(prompts, tell)
             texts = [descriptions.judged(one, known) for one, known in zip(written, self._facts, strict=True)]
-        for row, one in zip(self._thin, texts, strict=True):
-            rows[row] = [asdict(one)]
+        for row, one, known in zip(self._thin, texts, self._facts, strict=True):
+            quiet = [fact for fact in known if fact.source != "reviews"]
+            unheard = one.text if len(quiet) == len(known) else descriptions.template(quiet).text
+            rows[row] = [{**asdict(one), "unheard": unheard, "of": known_by(self.items[row])}]
         self._keep("descriptions", version, rows)
         return version, len(texts), f"{sum(one.by == 'model' for one in texts):,} in the model's words, which passed the checks"
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from longgame.errors import ArtefactError
 from longgame.knowledge.graph import Graph
+from longgame.language.prompt import describe
 from longgame.settings import Settings
-from longgame.types import ItemId
+from longgame.types import Item, ItemId
 
 _TEXT = {"part": "text"}
 
@@ -28,8 +30,9 @@ def tags_read(settings: Settings) -> Mapping[ItemId, tuple[str, ...]]:
     return {ItemId(id): tuple(names) for id, names in new.items() if names}
 
 
-def descriptions_read(settings: Settings) -> tuple[str, Mapping[ItemId, str]]:
-    """Recipe and texts of the descriptions that were made, by item; empty before `longgame understand --what descriptions` ran.
+def descriptions_read(settings: Settings, items: Iterable[Item], opinions: bool = True) -> tuple[str, Mapping[ItemId, str]]:
+    """Recipe and texts of the descriptions that were made of items as they are; empty before `longgame understand --what
+    descriptions` ran. Without ``opinions`` they say nothing of reviews.
 
     Raises ArtefactError where the file is no such thing.
     """
@@ -37,7 +40,19 @@ def descriptions_read(settings: Settings) -> tuple[str, Mapping[ItemId, str]]:
     if not path.exists():
         return "", {}
     kept = json_of(path)
-    return kept["version"], {ItemId(id): found[0]["text"] for id, found in kept["items"].items() if found}
+    try:
+        made = {id: found[0] for id, found in kept["items"].items() if found}
+        told = {item.id: made[item.id] for item in items if item.id in made and made[item.id]["of"] == known_by(item)}
+        return kept["version"], {id: one["text"] if opinions else one["unheard"] for id, one in told.items()}
+    except (KeyError, TypeError, IndexError):
+        raise ArtefactError(
+            f"{path}: is of another version of longgame; run `longgame understand --what descriptions`"
+        ) from None
+
+
+def known_by(item: Item) -> str:
+    """Names what an item says of itself: other words, other name."""
+    return blake2b(describe(item).encode(), digest_size=6).hexdigest()
 
 
 def facts_read(folder: Path) -> Graph | None:

@@ -46,9 +46,9 @@ from longgame.wiring.tracking import Track
 from longgame.wiring.workspace import Loaded, Workspace, exploration, gate
 
 Say = Callable[[str], None]
-_QUIET = 5.0
-"""Seconds without a word, at most, while the supervised network learns; a pass may take longer."""
 """Takes a line for people about what was just done."""
+_QUIET = 5.0
+"""Seconds between two words of the supervised network while it learns, at least."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,10 @@ def join(ws: Workspace, features: Features, say: Say = lambda line: None) -> tup
     if late := {kind: n for kind, n in follower.late_kinds.items() if kind in objective.rewards}:
         told = ", ".join(f"{n:,} of the kind {kind}" for kind, n in sorted(late.items()))
         hours = objective.window.total_seconds() / 3600
-        say(f"{told} came more than {hours:g} hours after their decision and count for nothing: objective.window says so")
+        say(
+            f"{told} came more than {hours:g} hours after their decision, or name none that the log has, and count for "
+            "nothing: objective.window says so"
+        )
     return trajectories(rows, objective), follower.cursor
 
 

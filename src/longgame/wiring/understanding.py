@@ -17,7 +17,7 @@ from longgame.settings import Settings
 from longgame.store import open_store
 from longgame.types import Item
 from longgame.wiring.budget import Budget, Spent, Tell
-from longgame.wiring.language import CHARACTERS, Hear, language_model, silent
+from longgame.wiring.language import CHARACTERS, Hear, descriptions_of, language_model, silent
 from longgame.wiring.ledgers import entered, used_by
 
 _SAMPLE = 24
@@ -63,7 +63,8 @@ class Done:
 def plan(settings: Settings) -> Plan:
     """Nothing is written and no server is asked; a model on this machine reads a few of the texts."""
     items, model = _items(settings), language_model(settings)
-    todo = [text for text in _cache(settings).missing(model, [describe(item) for item in items]) if text.strip()]
+    told = [*(describe(item) for item in items), *descriptions_of(settings, items)[1].values()]
+    todo = [text for text in _cache(settings).missing(model, told) if text.strip()]
     characters = sum(map(len, todo))
     tokens = sum(-(-len(text) // CHARACTERS) for text in todo)
     if isinstance(model, Remote):
@@ -87,6 +88,8 @@ def understand(
     with entered(settings, "vectors", lambda: model.name, lambda: used_by([model], bound), bound):
         try:
             features: Features | None = read(items, model, cache, bound)
+            if said := descriptions_of(settings, items)[1]:
+                cache.embed(model, list(said.values()), bound)
         except Spent:
             features = None
         if server:
