@@ -57,6 +57,14 @@ def test_a_simulated_log_is_learned_from_with_the_settings_that_it_names(tmp_pat
     monkeypatch.setenv("LONGGAME_OBJECTIVE__WINDOW", "1h")
     again = CliRunner().invoke(app, ["train"])
     assert again.exit_code == 0 and "objective.window says so" not in again.stdout
+    assert "held-out decisions prove nothing: the registry has not what made them (rank-" in again.stdout
+    joined = int(again.stdout.split(" logged decisions")[0].split()[-1].replace(",", ""))
+    more = run("--log", "--users", "60", "--items", "20", "--days", "6")
+    assert more.exit_code == 0, more.output
+    after = CliRunner().invoke(app, ["train"])
+    assert int(after.stdout.split(" logged decisions")[0].split()[-1].replace(",", "")) > 1.5 * joined, "later days"
+    other = run("--log", "--users", "60", "--items", "20", "--days", "6", "--seed", "1")
+    assert other.exit_code == 2 and "the life of another shop" in other.stderr
 
 
 @pytest.mark.parametrize(
@@ -67,7 +75,9 @@ def test_a_simulated_log_is_learned_from_with_the_settings_that_it_names(tmp_pat
         (["--algorithm", "dqn", "--log"], "--log and --looks go with the simple policy"),
         (["--algorithm", "magic", *SMALL], "must be one of slateq"),
         (["--algorithm", "cql", *SMALL], "learns from a log: `longgame train --algorithm cql`"),
-        (["--world", "interest_evolution", "--algorithm", "dqn", "--k", "10"], "got 10 slots for 10 items"),
+        (["--k", "150"], "--k must be below --items"),
+        (["--seed", "-1"], "Invalid value for '--seed'"),
+        (["--world", "Interest_Evolution", "--algorithm", "dqn", "--k", "10"], "got 10 slots for 10 items"),
     ],
 )
 def test_what_cannot_be_is_said(args, said):

@@ -361,7 +361,9 @@ def test_descriptions_join_the_item_vectors_where_the_settings_want_it(folder: P
 def test_descriptions_in_the_vectors_of_an_evaluation_say_nothing_of_reviews(folder: Path):
     catalogue()
     store = open_store("sqlite:///longgame.db")
-    said = [event(f"r{n}", n, n % 5, f"u{n}", "rating", value=5.0, text=f"splendid, as funny ponies are {n}") for n in range(30)]
+    said = [
+        event(f"r{n}", n, n % 5, f"u{n}", "rating", value=5.0, text=f"splendid, as funny ponies are {n}") for n in range(30)
+    ]
     store.put(said)
     store.close()
     answer("understand", "--what", "tags,descriptions")

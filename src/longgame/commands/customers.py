@@ -77,7 +77,8 @@ def _visits(url: str, world: Shop, visits: int, told: dict[str, Any]) -> None:
         for user, id in asked.items():
             for kind, values in outcome.values.items():
                 for slot in np.flatnonzero(~np.isnan(values[user])).tolist():
-                    told["clicks" if kind == "click" else "purchases"] += 1
+                    if kind in ("click", "purchase"):
+                        told[f"{kind}s"] += 1
                     events.append(
                         {
                             "id": f"{id}/{slot}/{kind}",

@@ -135,7 +135,13 @@ def _must_be_writable(html: Path) -> None:
 
 def _say_policies(policies: list[PolicyRow], judged: int) -> None:
     if not policies:
-        say("\nNo logged decision with a closed window yet: serve, and send feedback, to have policies judged on the log.")
+        say(
+            "\nNothing is published, or no logged decision has a closed window yet: run `longgame train`, serve, and send "
+            "feedback, to have policies judged on the log."
+        )
+        return
+    if not judged:
+        say("\nNo policy can be judged on this log: the registry has not the policies that made its held-out decisions.")
         return
     say(f"\nReward of a slate on {judged:,} held-out decisions, 95 % intervals (effective decisions):")
     head = ("policy", "IPS", "SNIPS", "doubly robust", "slot by slot")

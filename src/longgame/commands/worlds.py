@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,7 +126,7 @@ def simulate(
     k: Annotated[int, typer.Option(min=1, help="Slots of a slate.")] = 4,
     steps: Annotated[int, typer.Option(min=1, help="With --algorithm: decisions that are learned from.")] = 60_000,
     seeds: Annotated[int, typer.Option(min=1, help="With --algorithm: runs, each with users of its own.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the world and of its users; the first one.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the world and of its users; the first one.")] = 0,
     looks: Annotated[
         float, typer.Option(min=0, help="Above 0 items have pictures, which tell quality and a colour that customers go by.")
     ] = 0.0,
@@ -139,12 +140,11 @@ def simulate(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Let simulated users live with a simple policy, logged as serving would with --log, or with one that learns there."""
-    from longgame.errors import ConfigError
     from longgame.wiring.demo import simulate as run
     from longgame.wiring.workspace import workspace
     from longgame.wiring.worlds import OFFERED
 
-    world = world.replace("_", "-")
+    world, algorithm = world.lower().replace("_", "-"), algorithm.lower() if algorithm else None
     items = items or OFFERED.get(world, 10)
     _data_goes_with_log(world, data, liked, penalty)
     if data is not None and algorithm is None:
@@ -155,26 +155,39 @@ def simulate(
         assert algorithm is not None
         _learn_in(_Life(world, items, data, liked, penalty), algorithm, users, k, days, steps, seeds, seed, json)
         return
-    if draw and not looks:
-        raise ConfigError("simulate --draw: items have pictures where --looks is above 0, got 0; say --looks 1")
+    _must_fit(k, items, draw, looks)
     with workspace(settings_of(ctx)) as ws:
-        if log:
-            _only_simulated(ws)
-        told = run(ws, users, items, days or 30, k, seed, log, looks, draw)
+        after = _only_simulated(ws, seed) if log else None
+        told = run(ws, users, items, days or 30, k, seed, log, looks, draw, after)
     if json:
         say_json(told)
     else:
-        _show_life(told, users, days or 30, log, draw)
+        _show_life(told, users, days or 30, k, log, draw)
 
 
-def _show_life(told: dict[str, Any], users: int, days: int, log: bool, draw: bool) -> None:
+def _must_fit(k: int, items: int, draw: bool, looks: float) -> None:
+    """Raises ConfigError for slates that hold all there is, and for drawings of items that have no pictures."""
+    from longgame.errors import ConfigError
+
+    if draw and not looks:
+        raise ConfigError("simulate --draw: items have pictures where --looks is above 0, got 0; say --looks 1")
+    if k >= items:
+        raise ConfigError(f"simulate: --k must be below --items, else every slate holds all there is, got {k} and {items}")
+
+
+def _show_life(told: dict[str, Any], users: int, days: int, k: int, log: bool, draw: bool) -> None:
     say(
         f"{told['decisions']:,} decisions of {users:,} customers over {days} days: "
         f"{told['purchases']:.2f} purchases and {told['visits']:.2f} visits a customer"
     )
     if log:
         say(f"logged in {told['store']}")
-        say('to learn from it: context.names = ["log_days_away"], objective.rewards = { purchase = 1.0 }')
+        say(
+            'to learn from it: context.names = ["log_days_away"], objective.rewards = { purchase = 1.0 }, '
+            'objective.window = "12h", objective.discount = 0.95'
+        )
+        if k > 1:
+            say("to prove a policy on it say --k 1: of longer slates the gate must ask what made the log, which nobody kept")
     if draw:
         say(f"{told['drawn']:,} pictures drawn in {told['pictures']}")
 
@@ -264,20 +277,32 @@ def _learn_in(
     say_table(("policy", "a user brings", "95 % interval", "learned in, s"), rows)
 
 
-def _only_simulated(ws: Workspace) -> None:
-    """Raises ConfigError where the log holds what real users did: the learner would
-    take both for one world, and times in 2030 would close every window that is open today."""
+def _only_simulated(ws: Workspace, seed: int) -> datetime | None:
+    """The newest time of a log that was simulated: what is added must come later, or its windows would never close.
+
+    Raises ConfigError where the log holds what real users did: the learner would take both for one world, and times in 2030
+    would close every window that is open today; and where it holds the life of another seed, whose items have the same ids.
+    """
     from longgame.errors import ConfigError
     from longgame.types import Decision, Event
 
-    after = 0
+    after, newest = 0, None
     while True:
         records, end = ws.store.read(after, 10_000)
         if end == after:
-            return
+            return newest
         after = end
         for _, record in records:
-            if isinstance(record, (Decision, Event)) and not record.id.startswith("simulate-"):
+            if not isinstance(record, (Decision, Event)):
+                continue
+            at = record.request.at if isinstance(record, Decision) else record.at
+            newest = at if newest is None else max(newest, at)
+            if record.id.startswith("simulate-") and not record.id.startswith(f"simulate-{seed}/"):
+                raise ConfigError(
+                    f"simulate --log: the log holds the life of another shop, got {record.id!r}, not of --seed {seed}; its "
+                    "items have the same ids; name another: LONGGAME_STORE__URL=sqlite:///other.db longgame simulate --log"
+                )
+            if not record.id.startswith("simulate-"):
                 raise ConfigError(
                     "simulate --log: the log must hold nothing but what was simulated, got "
                     f"{type(record).__name__} {record.id!r}; leave --log out, or name another log: "

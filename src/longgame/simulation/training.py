@@ -86,7 +86,7 @@ def train(world: Environment, algorithm: Algorithm, training: Training, seed: in
     if getattr(algorithm, "counts", False):
         raise ConfigError(
             f"train: {type(algorithm).__name__} counts every decision that it is told, and a replay tells of each many times; "
-            "take train_once"
+            "call train_once(world, algorithm, steps, seed, Exploration(1.0, 0.1))"
         )
     held = max(training.capacity // world.users, 2)
     replay = Replay(held, world.users, world.vectors, world.objective.discount, training.ahead, training.priority)

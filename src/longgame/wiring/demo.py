@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from longgame.rng import derive
 from longgame.settings import Settings
 from longgame.settings.show import secret
 from longgame.simulation.pictures import write as write_pictures
-from longgame.simulation.rollout import Returns, rollout
+from longgame.simulation.rollout import START, Returns, rollout
 from longgame.simulation.shop import Shop, ShopConfig
 from longgame.slate import Exploration
 from longgame.store import open_store
@@ -264,14 +265,22 @@ def simulate(
     log: bool,
     looks: float = 0.0,
     draw: bool = False,
+    after: datetime | None = None,
 ) -> dict[str, object]:
-    """One shop with the simple policy, in the workspace's log unless ``log`` is False; what it came to."""
+    """One shop with the simple policy, in the workspace's log unless ``log`` is False; what it came to.
+
+    ``after``: the newest time of that log, whose users live on as others do; what is added comes on later days.
+    """
     world = Shop(ShopConfig(users=users, items=items, looks=looks, seed=seed))
     simple = simple_recommender(world.catalogue())
     drawn = write_pictures(world, root(ws.settings)) if draw else 0
     if log:
         ws.store.put(world.catalogue())
-    earned = rollout(simple, world, days, k, seed, ws.store if log else None, run=f"simulate-{seed}")
+    start, run = START, f"simulate-{seed}"
+    if after is not None:  # other users, in days of their own
+        start = START + timedelta(days=(after - START).days + 2)
+        run = f"{run}/later-{(start - START).days}"
+    earned = rollout(simple, world, days, k, seed, ws.store if log else None, start, run)
     return {
         "decisions": int(earned.visits.sum()),
         "purchases": float(earned.reward.mean()),

@@ -325,10 +325,17 @@ def judge_against(made: Recommender, live: Recommender, log: Trajectories, rows:
     relog = _translated(log, made.features, live.features)
     logged = np.full((len(rows), 1), np.nan) if not len(rows) else logged_by(log, rows, made, ws)
     known = ~np.isnan(logged).any(axis=1)
+    strangers = sorted({log.rows[row].versions.policy for row in rows[~known].tolist()})
     rows, logged = rows[known], logged[known]
     new = replay(made).columns(log, rows, made.policy, logged=logged)
     old = replay(live).columns(relog, rows, live.policy, logged=logged)
-    return gate(ws.settings).judge(new, old)
+    verdict = gate(ws.settings).judge(new, old)
+    if not strangers:
+        return verdict
+    left = (
+        f"{(~known).sum():,} held-out decisions prove nothing: the registry has not what made them ({', '.join(strangers[:3])})"
+    )
+    return replace(verdict, reason=f"{verdict.reason}; {left}")
 
 
 def logged_by(log: Trajectories, rows: I64, made: Recommender, ws: Workspace) -> F64:
