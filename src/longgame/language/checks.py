@@ -17,9 +17,11 @@ LEAST, MOST = 12, 320
 """Characters of a description."""
 RUN = 3
 """Words that may not come twice in a row of the same order."""
-RECIPE = "checks-1"
+RECIPE = "checks-2"
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_SIGNS = re.compile(r"(?:(?<!\S)[\W_]+(?:\s|$)){3}")
+"""Three signs in a row with blanks round them: dots and dashes can say what no word of the source does."""
 _JOINS = """
 a an and are as at be been both by for from has have in into is it its of on or that the their them these they this
 those to was were which who with also one
@@ -51,6 +53,8 @@ def troubles(text: str, source: str, free: Collection[str] = (), avoid: Sequence
         out.append("holds what cannot be printed")
     if wrong := unsaid(text, source, free):
         out.append(f"says what the source does not: {', '.join(wrong[:5])}")
+    if _SIGNS.search(text):
+        out.append("holds signs that are no words")
     words = _WORD.findall(text.lower())
     if denied := [word for word in words if word.replace("’", "'") in _DENIALS]:
         out.append(f"denies: {denied[0]}")

@@ -18,9 +18,10 @@ from longgame.language.checks import RECIPE as CHECKS
 from longgame.language.checks import troubles
 from longgame.language.entailed import entailed
 from longgame.language.prompt import clean
+from longgame.language.shield import shielded_name
 from longgame.types import Item
 
-RECIPE = "description-4"
+RECIPE = "description-5"
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -88,7 +89,7 @@ def facts(
         elif isinstance(value, float | int):
             values = (f"{value:g}" if "year" not in key.lower() else str(int(value)),) if value else ()
         else:
-            values = tuple(clean(v, _FACT) for v in ((value,) if isinstance(value, str) else value))
+            values = tuple(shielded_name(v, _FACT) for v in ((value,) if isinstance(value, str) else value))
         if values := tuple(v for v in values if v and v.lower() != "unknown"):
             out.append(Fact(clean(key, 32), values[:_FACTS], "item"))
     own = {fact.name.lower() for fact in out}
@@ -117,8 +118,10 @@ def of_graph(said: Mapping[str, Sequence[tuple[str, bool]]]) -> dict[str, tuple[
 
 def title_of(item: Item) -> str:
     """The title, where the text begins with one, else the text."""
-    text = clean(item.text, 2 * _FACT)
-    titles = (clean(v, 2 * _FACT) for k, v in sorted(item.attributes.items()) if k in ("name", "title") and isinstance(v, str))
+    text = shielded_name(item.text, 2 * _FACT)
+    titles = (
+        shielded_name(v, 2 * _FACT) for k, v in sorted(item.attributes.items()) if k in ("name", "title") and isinstance(v, str)
+    )
     return next((title for title in titles if title and text.startswith(title)), text)
 
 
