@@ -259,7 +259,9 @@ def test_simulate_leaves_the_log_alone_unless_told(folder: Path, monkeypatch: py
     assert answer(*small)["store"] is None
     assert records() == []
     monkeypatch.setenv("LONGGAME_STORE__URL", "sqlite:///simulated.db")
-    assert answer(*small, "--log")["store"] and answer(*small, "--log", "--seed", "1")["store"], "runs may share a log"
+    assert answer(*small, "--log")["store"] and answer(*small, "--log")["store"], "runs of one shop may share a log"
+    other = run(*small, "--log", "--seed", "1")  # its items have the same ids and other texts
+    assert other.exit_code == 2 and "the life of another shop" in other.stderr
 
 
 def test_simulate_does_not_write_where_real_users_are(events: Path):
