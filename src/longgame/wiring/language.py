@@ -64,10 +64,16 @@ def descriptions_of(settings: Settings, items: Sequence[Item], opinions: bool = 
 
 
 def described(
-    settings: Settings, items: Sequence[Item], text: Features, cache: VectorCache, tell: OnProgress, opinions: bool = True
+    settings: Settings,
+    items: Sequence[Item],
+    text: Features,
+    cache: VectorCache,
+    model: LanguageModel,
+    tell: OnProgress,
+    opinions: bool = True,
 ) -> Features:
     """The texts' vectors with those of the items' descriptions beside them, where the settings want that; what was read before
-    is not read again. ``items`` are those of ``text``.
+    is not read again. ``items`` are those of ``text``, and ``model`` what read them: one ledger has both.
 
     Raises ConfigError where they do and no description was made.
     """
@@ -80,7 +86,7 @@ def described(
             "reading.describe = false"
         )
     said = text.vectors.copy()
-    said[list(made)] = cache.embed(language_model(settings), list(made.values()), tell)
+    said[list(made)] = cache.embed(model, list(made.values()), tell)
     both = np.concatenate([text.vectors, said], axis=1) / np.sqrt(np.float32(2))
     return Features(f"{text.version}+{version}", text.ids, both)
 

@@ -228,7 +228,7 @@ def _texts(settings: Settings, items: Sequence[Item], cache: VectorCache) -> Fea
             f"understand --what pictures: {model.name} has not read the whole catalogue, and reading it costs; run `longgame "
             "understand`, and then this again"
         )
-    return described(settings, items, understand(items, model, cache), cache, lambda done, total: None)
+    return described(settings, items, understand(items, model, cache), cache, model, lambda done, total: None)
 
 
 def fused(settings: Settings, text: Features, items: Sequence[Item], cache: VectorCache) -> Features:

@@ -103,7 +103,7 @@ class Workspace:
         bound = Budget(None, on_progress or (lambda done, total: None))
         with entered(self.settings, "vectors", lambda: model.name, lambda: used_by([model], bound), bound):
             read = understand(items, model, self.cache, bound)
-            read = described(self.settings, items, read, self.cache, bound, opinions)
+            read = described(self.settings, items, read, self.cache, model, bound, opinions)
         told = tagged(self.settings, joined(self.settings, fused(self.settings, read, items, self.cache)))
         told = with_rules(self.settings, told, items)
         if not opinions or not self.settings.reviews.features:
