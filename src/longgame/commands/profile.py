@@ -60,13 +60,14 @@ def _looked_up(settings: Settings, user: str, change: Change | None) -> dict[str
 
     from longgame.serving.profiles import Profiles
     from longgame.types import UserId
+    from longgame.wiring.reading_kept import portraits_read
     from longgame.wiring.workspace import workspace
 
     with workspace(settings) as ws:
         population, profiles = ws.population(), Profiles(ws.store, settings.serve.history)
         if change is not None:
             profiles.correct(UserId(user), change, population)
-        return profiles.of(UserId(user), datetime.now(UTC), population).told()
+        return profiles.of(UserId(user), datetime.now(UTC), population).told(portraits_read(settings))
 
 
 def _say(user: str, told: dict[str, Any], most: int, json: bool) -> None:

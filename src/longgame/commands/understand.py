@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from longgame.wiring.reading_items import Forecast
     from longgame.wiring.understanding import Done
 
-KINDS = ("vectors", "pictures", "tags", "attributes", "descriptions")
+KINDS = ("vectors", "pictures", "tags", "attributes", "descriptions", "profiles")
 
 
 def understand(
     ctx: typer.Context,
     what: Annotated[
-        str, typer.Option(help="By commas: vectors, pictures, tags, attributes, descriptions; or reviews.")
+        str, typer.Option(help="By commas: vectors, pictures, tags, attributes, descriptions, profiles; or reviews.")
     ] = "vectors",
     model: Annotated[str | None, typer.Option(help="minilm, e5, words, combined, hashing or remote.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will take, and stop.")] = False,
@@ -129,19 +129,21 @@ def _plan_vectors(settings: Settings, json: bool) -> dict[str, Any]:
 
 
 def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | None, json: bool) -> list[tuple[str, Any]]:
-    """What is read beside vectors, said or given back."""
+    """What is read of items beside vectors, and of users; said or given back."""
     if not kinds:
         return []
+    from longgame.wiring.portraits import Portraits
     from longgame.wiring.reading_items import Reader
     from longgame.wiring.workspace import one_thread
 
     one_thread()
-    reader, out = Reader(settings, lambda line: typer.echo(line, err=True)), []
-    if not reader.items:
+    items, out = Reader(settings, lambda line: typer.echo(line, err=True)), []
+    if not items.items:
         if not json:
             say("the catalogue is empty: longgame import PATH")
         return [(kind, {"items": 0}) for kind in kinds]
     for kind in kinds:
+        reader = Portraits(settings, lambda line: typer.echo(line, err=True)) if kind == "profiles" else items
         if plan:
             told = reader.plan(kind)
             out.append((kind, asdict(told)))
@@ -159,7 +161,8 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
             if done.left:
                 say(f"  {done.left:,} prompts are left: the same command goes on")
             else:
-                say(f"  {done.items:,} items, {done.found:,} {kind}: {done.note}")
+                about, made = ("users", "sentences") if kind == "profiles" else ("items", kind)
+                say(f"  {done.items:,} {about}, {done.found:,} {made}: {done.note}")
             cost = f", {used.money:,.4f} by remote.price" if used.money else ""
             took = f"{used.seconds:,.0f} s of them; {done.seconds:,.0f} s in all"
             say(f"  {used.calls:,} calls, {used.tokens:,} tokens{cost}, {took}")

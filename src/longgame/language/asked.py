@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from longgame.language.questions import Question
+from longgame.language.shield import marks_of
 from longgame.language.smollm import SmolLM
 from longgame.protocols import Chooser
 from longgame.types import F32, F64, Bool
@@ -27,7 +28,8 @@ class Answers:
     """A ``protocols.LanguageModel`` whose vectors are the log-probabilities of the answers to a question themselves."""
 
     def __init__(self, model: Chooser, question: Question) -> None:
-        self._model, self._question = model, question
+        """The parts of a text are marked as the model wants them."""
+        self._model, self._question = model, question.marked(marks_of(model))
 
     @property
     def batch(self) -> int:

@@ -6,7 +6,7 @@ Its network must be a body, ``model``, whose last state a linear head turns into
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from functools import cached_property
 from hashlib import blake2b
@@ -33,6 +33,17 @@ _WRONG = (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError
 """What loading raises for files that are damaged or of another kind."""
 
 
+def fingerprint(files: Sequence[Path]) -> str:
+    """Twelve digits that name what files hold, and their names."""
+    told = blake2b(digest_size=6)
+    for path in files:
+        told.update(path.name.encode())
+        with path.open("rb") as file:
+            while part := file.read(_CHUNK):
+                told.update(part)
+    return told.hexdigest()
+
+
 class LocalLM(SmolLM):
     """Asked like a :class:`SmolLM`. No adapter is of it."""
 
@@ -48,15 +59,9 @@ class LocalLM(SmolLM):
     @cached_property
     def name(self) -> str:
         """The file's name and contents: another file under the same name is another model."""
-        told = blake2b(digest_size=6)
         files = [self._path] if self._path.is_file() else sorted(p for p in self._path.iterdir() if p.is_file())
-        for path in files:
-            told.update(path.name.encode())
-            with path.open("rb") as file:
-                while part := file.read(_CHUNK):
-                    told.update(part)
         title = self._path.stem if self._path.is_file() else self._path.name
-        return f"{title}-{told.hexdigest()}-{RECIPE}-{resolved(self._precision)}"
+        return f"{title}-{fingerprint(files)}-{RECIPE}-{resolved(self._precision)}"
 
     @cached_property
     def width(self) -> int:  # type: ignore[override]  # a number there, read from the file here

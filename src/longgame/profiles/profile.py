@@ -6,15 +6,17 @@ both say what was counted and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 
 from longgame.profiles.corrections import UNCORRECTED, Corrections
 from longgame.profiles.population import Population, gathered
+from longgame.profiles.portraits import SIDES, Leaning
 from longgame.profiles.tally import RATED, TAKEN, Tally
 from longgame.types import F32, F64, Event, User, microseconds, moment
 
@@ -26,6 +28,10 @@ _SAID = 0.75
 """Spreads, by the user's own events, at which a tag is worth a word."""
 _TOLD = 3.0
 """Events on a tag below which nothing is said of it to people."""
+Worded = Mapping[Leaning, str]
+"""Sentences that a model wrote of leanings, and that passed the checks."""
+NOBODY: Worded = MappingProxyType({})
+"""None were written."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +110,11 @@ class Profile:
         general = [amount, float(np.tanh(self._known[2])), self._variety()]
         return np.concatenate([self.preference, self.evidence, self.tastes, general]).astype(np.float32)
 
-    def told(self) -> dict[str, Any]:
-        """All of it, as JSON for people who look closer; tags by preference, the most liked first."""
+    def told(self, worded: Worded = NOBODY) -> dict[str, Any]:
+        """All of it, as JSON for people who look closer; tags by preference, the most liked first.
+
+        ``worded`` as in :meth:`text`.
+        """
         vector, said = self.vector().tolist(), self.corrections
         tags = [
             {
@@ -119,7 +128,7 @@ class Profile:
         ]
         since = moment(said.since).isoformat() if said.since else None
         return {
-            "text": self.text(),
+            "text": self.text(worded),
             "events": self.tally.events,
             "rated": self.tally.rated,
             "tags": sorted(tags, key=lambda tag: (-cast(float, tag["preference"]), cast(str, tag["name"]))),
@@ -127,20 +136,30 @@ class Profile:
             "corrections": {"removed": sorted(said.removed), "added": sorted(said.added), "since": since},
         }
 
-    def text(self) -> str:
-        """One line for people, made of what was counted of their own events: no group speaks for them.
-
-        "Likes Film-Noir and Drama, not so much Horror; 34 events, 34 of them rated, lower than usual."
-        """
+    def leanings(self) -> tuple[Leaning, ...]:
+        """What the user's own events say is liked, up to three tags, and liked less, up to two; no group speaks for them."""
         labels = [tag.label for tag in self.population.tags.chosen]
         told = np.where(self._known[1] >= _TOLD, self._own, 0.0)
         told[self._numbers(self.corrections.removed | self.corrections.added)] = 0.0
-        likes = [labels[i] for i in np.argsort(-told)[:3] if told[i] >= _SAID]
-        less = [labels[i] for i in np.argsort(told)[:2] if told[i] <= -_SAID]
+        likes = tuple(labels[i] for i in np.argsort(-told)[:3] if told[i] >= _SAID)
+        less = tuple(labels[i] for i in np.argsort(told)[:2] if told[i] <= -_SAID)
+        return tuple(Leaning(side, found) for side, found in zip(SIDES, (likes, less), strict=True) if found)
+
+    def text(self, worded: Worded = NOBODY) -> str:
+        """One line for people, made of what was counted of their own events.
+
+        "Likes Film-Noir and Drama, not so much Horror; 34 events, 34 of them rated, lower than usual."
+
+        ``worded`` has sentences that a model wrote and that passed the checks (``portraits``): they stand in the line's place
+        where there is one for each side that there is.
+        """
+        leanings, labels = self.leanings(), [tag.label for tag in self.population.tags.chosen]
         said = [labels[i] for i in self._numbers(self.corrections.added)]
-        leaning = [f"Likes {_listed(likes)}"] if likes else []
-        leaning += [f"{'not so much' if likes else 'Not so much'} {_listed(less)}"] if less else []
-        parts = [", ".join(leaning)] if leaning else []
+        written = [worded[one] for one in leanings if one in worded]
+        if leanings and len(written) == len(leanings):
+            own = f"Says that they like {_listed(said)}; " if said else ""
+            return " ".join([*written, f"{own}{self._counted()}."])
+        parts = [", ".join(_plainly(one, first=number == 0) for number, one in enumerate(leanings))] if leanings else []
         parts += [f"{'says that they like' if parts else 'Says that they like'} {_listed(said)}"] if said else []
         counted = self._counted()
         return "; ".join([*parts, counted.replace("No", "no", 1) if parts else counted]) + "."
@@ -188,6 +207,11 @@ def pairs(population: Population, context: int, item: int) -> tuple[tuple[int, i
     g, k = len(population.tags), len(population.tastes)
     mine = [*range(g), *range(2 * g, 2 * g + k)]
     return tuple((context + own, item + its) for its, own in enumerate(mine))
+
+
+def _plainly(leaning: Leaning, first: bool) -> str:
+    verb = "Likes" if leaning.side == "likes" else "Not so much" if first else "not so much"
+    return f"{verb} {_listed(leaning.labels)}"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -139,7 +139,7 @@ class Api:
         return self._profile(user, now)
 
     def _profile(self, user: UserId, now: datetime) -> dict[str, Any]:
-        return {"user": user, **self._service.profile(user, now).told()}
+        return {"user": user, **self._service.profile(user, now).told(self._service.worded)}
 
     async def policy(self, http: Http) -> Response:
         live = self._service.live

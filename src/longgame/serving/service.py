@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from longgame.errors import LonggameError, RecordError
-from longgame.profiles import Corrections, Population, Profile
+from longgame.profiles import NOBODY, Corrections, Population, Profile, Worded
 from longgame.protocols import EventStore
 from longgame.recommender import Recommender
 from longgame.serving.profiles import Change, Profiles
@@ -67,14 +67,16 @@ class _Slate:
 class Service:
     """One log and one recommender at a time. Safe to call from several threads."""
 
-    def __init__(self, store: EventStore, live: Live | None = None, history: int = 200) -> None:
-        """``history``: newest events of a user that guards see; the state never gets fewer than it looks at."""
+    def __init__(self, store: EventStore, live: Live | None = None, history: int = 200, worded: Worded = NOBODY) -> None:
+        """``history``: newest events of a user that guards see; the state never gets fewer than it looks at. ``worded``:
+        sentences that a model wrote of what users lean to."""
         self.store = store
         self._live = live
         self._history = history
         self._slates: OrderedDict[str, _Slate] = OrderedDict()
         self._lock = threading.Lock()
         self._profiles = Profiles(store, history)
+        self.worded = worded
 
     @property
     def live(self) -> Live | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from longgame.language.shield import Marks
 from longgame.precision import Precision
 from longgame.settings.base import Count, Section, Texts
 from longgame.settings.spans import Duration
@@ -38,11 +39,13 @@ class ReadingSection(Section):
 
     tags: Annotated[int, Field(ge=2, le=2000)] = 200
     """Tags in the vocabulary, at most; it is built from the catalogue, and anew once a tenth of that is other items."""
-    chooser: Literal["auto", "smollm", "remote", "none"] = "auto"
-    """Who answers closed questions: smollm is a small language model (extra `llm` and its weights), remote the chat model of
-    the section remote, none leaves the encoder alone; auto sees what is installed, and never asks a server."""
-    writer: Literal["auto", "smollm", "remote", "template"] = "auto"
-    """Who words descriptions, likewise (smollm needs the extra `generate` too); what fails the checks the template says."""
+    chooser: Literal["auto", "smollm", "llama.cpp", "remote", "none"] = "auto"
+    """Who answers closed questions: smollm is a small language model (extra `llm` and its weights), llama.cpp that or the .gguf
+    file of language.small, as small in memory as in the file (extra `llama`), remote the chat model of the section remote, none
+    leaves the encoder alone; auto sees what is installed, and asks neither a server nor llama.cpp."""
+    writer: Literal["auto", "smollm", "llama.cpp", "remote", "template"] = "auto"
+    """Who words descriptions and profiles, likewise (smollm and llama.cpp need the extra `generate` too); what fails the checks
+    the template says."""
     attributes: Mapping[str, str | Texts] = {"year": "year", "size": "size", "colour": "colour"}
     """Name to a type (year, size, colour), found in texts, or to options that a model may tell: { sex = ["women", "men"] }."""
     thin: Count = 12
@@ -85,6 +88,9 @@ class RemoteSection(Section):
     """Numbers in a vector of that model; must be said."""
     chat: str = ""
     """Name there of a chat model, which answers questions and writes objects."""
+    marks: Marks = "fenced"
+    """How that model tells strangers' texts from what it is asked: fenced has << and >> round them, dotted ^ for each blank in
+    them, and the prompt says so; line has neither. Another value asks anew."""
     key_env: str = ""
     """Environment variable that holds the key, if the server wants one; the key itself is written nowhere, and not sent over
     plain http to a host on the internet."""

@@ -116,7 +116,7 @@ def chat(settings: Settings, hear: Hear = silent) -> Chat:
     if not settings.remote.chat:
         raise ConfigError("remote.chat: must name a chat model of the server, got nothing")
     made = endpoint(settings, settings.remote.chat, None)
-    return Chat(made, _carrier(settings, made, hear))
+    return Chat(made, _carrier(settings, made, hear), settings.remote.marks)
 
 
 def _remote(settings: Settings, hear: Hear) -> Remote:

