@@ -131,7 +131,9 @@ def test_profiles_are_worded_once_and_shown_until_something_is_corrected(product
         paid = len(server.asked)
         again = run("understand", "--what", "profiles", "--json")["profiles"]
         assert again["found"] == done["found"] and len(server.asked) - paid < paid, "only what got no answer is asked again"
-    shown = {user: run("profile", "show", user, "--json")["text"] for user in counted}
+    told = {user: run("profile", "show", user, "--json") for user in counted}
+    shown = {user: one["text"] for user, one in told.items()}
+    assert all((one["by"] == "model") == (shown[user] != counted[user]) for user, one in told.items())
     worded = [user for user in shown if shown[user] != counted[user]]
     assert worded and all("Enjoys" in shown[user] or "Is not fond of" in shown[user] for user in worded)
     for user in worded:  # what is counted stands behind it, word for word

@@ -33,6 +33,7 @@ def language(
     from longgame.errors import ConfigError
     from longgame.wiring.ablations import ablations, forms_of
     from longgame.wiring.adapting import load_adapter
+    from longgame.wiring.language import threads_of
     from longgame.wiring.reading_texts import Wish
     from longgame.wiring.workspace import one_thread
 
@@ -44,8 +45,9 @@ def language(
     folder = Path(settings.data.folder)
     adapted = None if adapter is None else load_adapter(folder, adapter)
     quiet = (lambda line: None) if json else say
-    s = settings.language
-    sections = ablations(data, Wish(folder, seeds, adapted, adapt, objects, s.threads, s.small, quiet), forms)
+    sections = ablations(
+        data, Wish(folder, seeds, adapted, adapt, objects, threads_of(settings), settings.language.small, quiet), forms
+    )
     if json:
         say_json([asdict(section) for section in sections])
     else:

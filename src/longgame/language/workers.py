@@ -6,6 +6,7 @@ one. These share nothing and wait once, at the end.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +28,11 @@ class Run(Protocol):
     """Does work on parts, and gives what came of each in their order."""
 
     def __call__(self, work: Work[P, M], parts: Iterable[P], /) -> Iterator[M]: ...
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

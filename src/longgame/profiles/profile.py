@@ -129,6 +129,7 @@ class Profile:
         since = moment(said.since).isoformat() if said.since else None
         return {
             "text": self.text(worded),
+            "by": "model" if self._in_words(worded) else "counted",
             "events": self.tally.events,
             "rated": self.tally.rated,
             "tags": sorted(tags, key=lambda tag: (-cast(float, tag["preference"]), cast(str, tag["name"]))),
@@ -155,14 +156,18 @@ class Profile:
         """
         leanings, labels = self.leanings(), [tag.label for tag in self.population.tags.chosen]
         said = [labels[i] for i in self._numbers(self.corrections.added)]
-        written = [worded[one] for one in leanings if one in worded]
-        if leanings and len(written) == len(leanings):
+        if written := self._in_words(worded):
             own = f"Says that they like {_listed(said)}; " if said else ""
             return " ".join([*written, f"{own}{self._counted()}."])
         parts = [", ".join(_plainly(one, first=number == 0) for number, one in enumerate(leanings))] if leanings else []
         parts += [f"{'says that they like' if parts else 'Says that they like'} {_listed(said)}"] if said else []
         counted = self._counted()
         return "; ".join([*parts, counted.replace("No", "no", 1) if parts else counted]) + "."
+
+    def _in_words(self, worded: Worded) -> list[str]:
+        """A sentence for each side that there is, or none at all."""
+        found = [worded.get(one, "") for one in self.leanings()]
+        return found if all(found) else []
 
     def _counted(self) -> str:
         events, rated = self.tally.events, self.tally.rated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
@@ -56,6 +57,8 @@ class ProfileReply(Reply):
     user: str
     text: str
     """One line for people."""
+    by: Literal["model", "counted"]
+    """Who worded what is liked and what is not."""
     events: int
     """That were counted."""
     rated: int

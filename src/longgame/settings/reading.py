@@ -28,8 +28,9 @@ class Language(Section):
     small: str = ""
     """A language model of your own that answers questions and writes in the place of SmolLM2 (extra `llm`): a .gguf file, or a
     folder as transformers saves one."""
-    threads: Count = 1
-    """Threads while reading; another busy process makes more than one slower than one."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """Threads while reading; 0: one for each core that this process may use, and one alone for e5 and llama.cpp, whose threads
+    wait for each other and which another busy process makes slower with more."""
     width: Annotated[int, Field(ge=2)] = 64
     """Numbers in an item vector: minilm's are projected down to it."""
 

@@ -21,6 +21,7 @@ from longgame.language.multilingual import MultilingualE5
 from longgame.language.remote import Remote
 from longgame.language.remote_chat import Chat
 from longgame.language.smollm import SmolLM
+from longgame.language.workers import cores
 from longgame.precision import Precision
 from longgame.protocols import LanguageModel
 from longgame.settings import Settings
@@ -48,10 +49,15 @@ def language_model(settings: Settings, hear: Hear = silent) -> LanguageModel:
     if s.model == "hashing":
         return HashingModel(s.width)
     if s.model == "combined":
-        return Combined((MiniLM(s.precision, s.threads), WordVectors(), HashingModel(SPELLING)))
+        return Combined((MiniLM(s.precision, threads_of(settings)), WordVectors(), HashingModel(SPELLING)))
     if s.model == "e5":
-        return MultilingualE5(s.threads)
-    return _remote(settings, hear) if s.model == "remote" else MiniLM(s.precision, s.threads)
+        return MultilingualE5(max(1, s.threads))
+    return _remote(settings, hear) if s.model == "remote" else MiniLM(s.precision, threads_of(settings))
+
+
+def threads_of(settings: Settings) -> int:
+    """That read texts: those of the settings, or one for each core that this process may use."""
+    return settings.language.threads or cores()
 
 
 def descriptions_of(settings: Settings, items: Sequence[Item], opinions: bool = True) -> tuple[str, dict[int, str]]:
@@ -103,7 +109,7 @@ def small_model(precision: Precision = "auto", threads: int = 1, path: str = "")
 def small_of(settings: Settings) -> SmolLM:
     """The same, as the settings have it read."""
     s = settings.language
-    return small_model(s.precision, s.threads, s.small)
+    return small_model(s.precision, threads_of(settings), s.small)
 
 
 def small_here(settings: Settings) -> bool:

@@ -73,7 +73,7 @@ class Models:
         """Raises MissingExtra, and ConfigError where language.small is no file for it."""
         if not LlamaCpp.installed():
             raise MissingExtra("reading: llama.cpp", "llama-cpp-python", "llama")
-        return LlamaCpp(self._settings.language.small or packaged(), self._settings.language.threads)
+        return LlamaCpp(self._settings.language.small or packaged(), max(1, self._settings.language.threads))
 
     @property
     def _here(self) -> list[SmolLM | LlamaCpp]:
