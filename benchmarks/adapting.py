@@ -1,10 +1,11 @@
 """A small language model that learned to judge aspects, on the processor: how often it is right on SemEval's laptops.
 
-    python benchmarks/adapting.py [--data FOLDER] [--seeds 3] [--minutes 30] [--folder FOLDER] [--json FILE]
+    python benchmarks/adapting.py [--data FOLDER] [--seeds 3] [--minutes 30] [--holdout 0] [--folder FOLDER] [--json FILE]
 
 FOLDER holds ``Laptops_Train….seg`` and ``Laptops_Test….seg``; without it, ``reviews`` under ``$LONGGAME_DATA`` or
 ``../shared/data``. For each seed an adapter is learned as ``longgame adapt`` does, with its defaults, in at most ``--minutes``
-(a seed that ran out of time is judged as it is, and its steps are shown); adapters are kept in ``--folder`` and found again
+(a seed that ran out of time is judged as it is, and its steps are shown), but from all texts: what a tenth was held out for is
+chosen, and ``--holdout 0.1`` leaves it out again. Adapters are kept in ``--folder`` and found again
 there, and what is measured is written to ``--json`` seed by seed: a run that was stopped goes on. The test is looked at once
 a seed.
 
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("LONGGAME_DATA", "../shared/data")) / "reviews")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=30, help="to learn in, each seed")
+    parser.add_argument("--holdout", type=float, default=0.0, help="share that is not learned from")
     parser.add_argument("--folder", type=Path, default=Path(".longgame"), help="data folder that adapters are kept in")
     parser.add_argument("--json", type=Path, help="where what was measured is kept, and found again")
     asked = parser.parse_args()
@@ -128,7 +130,7 @@ def main() -> None:
             write_whole(asked.json, json.dumps(kept, separators=(",", ":")).encode())
 
     for seed in range(asked.seeds):
-        config = AdaptConfig(seed=seed)
+        config = AdaptConfig(seed=seed, holdout=asked.holdout)
         if kept.get(str(seed), {}).get("config") != repr(config):
             kept[str(seed)] = measure(model, train, test, config, asked)
             keep()

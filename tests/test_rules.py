@@ -23,7 +23,7 @@ from longgame.retrieval.ruled import RuleRetriever
 from longgame.settings import load_settings
 from longgame.state import state_of
 from longgame.types import Attribute, Event, Item, ItemId, Request, UserId
-from longgame.wiring.knowledge import graph_path
+from longgame.wiring.knowledge import graph_path, idle
 from longgame.wiring.training import train
 from longgame.wiring.workspace import workspace
 from tests.kit import event, features, items, request
@@ -108,6 +108,17 @@ def test_an_empty_catalogue_refuses_no_rule() -> None:
     assert Rulebook([parse("-> a = b")], {}).said(0, [("x", ItemId("i"))]) is None
 
 
+def test_what_no_item_meets_is_named_with_what_may_be_meant() -> None:
+    held = book(
+        "purchase: category = pirnter -> category = ink",
+        "category = lamp and brand = acme -> price > 1000",
+        "category = lamp -> category != lamp",
+    )
+    assert held.unmet(0) == ["no item has category = pirnter, did you mean printer?"]
+    assert held.unmet(1) == ["no item meets all that stands before the arrow", "no item has price > 1000"]
+    assert held.unmet(2) == []
+
+
 def test_suggestions_stand_by_voice_then_by_prior() -> None:
     shop = Rulebook([parse("category = printer -> category = ink"), parse("-> in accessories")], SHOP)
     catalogue = features(5)
@@ -184,6 +195,20 @@ def test_rules_of_the_settings_guard_what_is_decided(product: Path) -> None:
     assert {category[i] for i in only.candidates} == {"ink"}
     needs = {"rules.needs": ["purchase: -> in fits", "cart: -> category = lamp"]}
     assert set(shown(product, BOUGHT, **needs).candidates) == {"i1"}, "all else needs a deed that was not done"
+
+
+def test_a_training_says_which_rules_can_never_speak(product: Path) -> None:
+    flags = {"rules.never": ["cart: category = lamp -> category = book"], "rules.suggest": ["category = inc -> in fits"]}
+    with workspace(settings(product, **flags)) as ws:
+        told = idle(ws.settings, list(ws.store.items()), {"click"})
+    assert told == [
+        "rules.never: 'cart: category = lamp -> category = book': no event of the log is of the kind cart; there are click",
+        "rules.suggest: 'category = inc -> in fits': no item has category = inc, did you mean ink?",
+    ]
+    said: list[str] = []
+    with workspace(settings(product, **flags)) as ws:
+        train(ws, epochs=1, say=said.append)
+    assert said[:2] == told
 
 
 def test_a_suggestion_of_the_graph_becomes_a_candidate(product: Path) -> None:

@@ -25,6 +25,7 @@ class Rulebook:
         """
         self.rules = tuple(rules)
         _check(self.rules, facts, where)
+        self._facts = facts
         self._targets = [frozenset(i for i, held in facts.items() if _all(rule.then, held)) for rule in rules]
         self._when = [frozenset(i for i, held in facts.items() if _all(rule.when, held)) for rule in rules]
         wanted = {name for rule in rules for name in (*rule.same, *rule.named)}
@@ -47,6 +48,22 @@ class Rulebook:
     def starts(self, rule: int) -> frozenset[ItemId]:
         """Items that meet the conditions before the arrow; all of them where there is none."""
         return self._when[rule]
+
+    def unmet(self, rule: int) -> list[str]:
+        """Which conditions of a rule no item meets, in words, and on which side none meets all, where each is met."""
+        out = []
+        sides = (("before", self.rules[rule].when, self.starts(rule)), ("after", self.rules[rule].then, self.targets(rule)))
+        for side, conditions, met in sides:
+            alone = [one for one in conditions if not any(one.holds(held) for held in self._facts.values())]
+            out += [f"no item has {one.name} {one.sign} {one.value}{self._hint(one)}" for one in alone]
+            if conditions and not met and not alone:
+                out.append(f"no item meets all that stands {side} the arrow")
+        return out
+
+    def _hint(self, condition: Condition) -> str:
+        held = {value for one in self._facts.values() for value in _values(one.get(condition.name))}
+        near = difflib.get_close_matches(condition.value, held, 1) if condition.sign == "=" else []
+        return f", did you mean {near[0]}?" if near else ""
 
     def values(self, name: str, item: ItemId) -> tuple[str, ...]:
         """Of an attribute that some rule joins by; none of an item that lacks it. Raises KeyError for another name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,7 +160,8 @@ def _beside(text: Features, vectors: GraphVectors, weight: float) -> Features:
 
 def without_leaks(settings: Settings, store: EventStore) -> None:
     """Raises ConfigError where the graph that is to be learned from says what users did: events that came after it show it."""
-    ruled = {name.removeprefix("~") for line in _lines(settings) for name in parse(line).names} if settings.rules.use else set()
+    lines = lines_of(settings) if settings.rules.use else []
+    ruled = {name.removeprefix("~") for line in lines for name in parse(line).names}
     graph = graph_of(settings) if settings.knowledge.use or ruled else None
     leaks = graph.leaks(pairs(store)) if graph is not None else ()
     if leaks := tuple(name for name in leaks if settings.knowledge.use or name in ruled):
@@ -170,7 +171,7 @@ def without_leaks(settings: Settings, store: EventStore) -> None:
         )
 
 
-def _lines(settings: Settings) -> list[str]:
+def lines_of(settings: Settings) -> list[str]:
     """All rules of the settings, whatever their effect, in an order of their own."""
     return sorted({line for effect in (*Ruled.EFFECTS, "suggest") for line in getattr(settings.rules, effect)})
 
@@ -199,6 +200,22 @@ def book_of(settings: Settings, effect: str, items: Sequence[Item]) -> Rulebook 
     return _book(settings, getattr(settings.rules, effect), items, f"rules.{effect}")
 
 
+def idle(settings: Settings, items: Sequence[Item], kinds: Collection[str]) -> list[str]:
+    """Rules of the settings that never speak in this log, or of nothing, in words; ``kinds`` are those of its events."""
+    out = []
+    for effect in (*Ruled.EFFECTS, "suggest") if items else ():
+        book = book_of(settings, effect, items)
+        if book is None:
+            continue
+        for number, rule in enumerate(book.rules):
+            wrong = book.unmet(number)
+            if rule.kinds and not rule.kinds & set(kinds):
+                there = ", ".join(sorted(kinds)) or "none"
+                wrong.append(f"no event of the log is of the kind {' or '.join(sorted(rule.kinds))}; there are {there}")
+            out += [f"rules.{effect}: {rule.text!r}: {one}" for one in wrong]
+    return out
+
+
 def _book(settings: Settings, texts: Sequence[str], items: Sequence[Item], where: str) -> Rulebook | None:
     rules = [parse(text) for text in texts]
     if not rules:
@@ -215,7 +232,7 @@ def with_rules(settings: Settings, text: Features, items: Sequence[Item]) -> Fea
     """
     if not settings.rules.use:
         return text
-    lines = _lines(settings)
+    lines = lines_of(settings)
     book = _book(settings, lines, items, "rules")
     if book is None:
         raise ConfigError("rules.use is true, and there are no rules; write some in [rules], or set rules.use = false")

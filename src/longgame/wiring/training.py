@@ -38,7 +38,7 @@ from longgame.settings import Settings
 from longgame.types import F64, I64, Decision
 from longgame.wiring.actors import FROM_LOGS
 from longgame.wiring.configs import Configs
-from longgame.wiring.knowledge import without_leaks
+from longgame.wiring.knowledge import idle, lines_of, without_leaks
 from longgame.wiring.minds import MINDS
 from longgame.wiring.parts import Reader, Sources, guards_of, policy_network
 from longgame.wiring.reviews import by_text
@@ -157,9 +157,12 @@ def _told(watch: Watch, say: Say) -> Watch:
 
 
 def _unmet(ws: Workspace, say: Say) -> None:
-    """Says of kinds that are to be told by their text and that no event is of: a slip would go unnoticed."""
-    wanted = by_text(ws.settings)
-    kinds = {event.kind for event in ws.events()} if wanted else set()
+    """Says of kinds that are to be told by their text and that no event is of, and of rules that cannot speak: a slip would go
+    unnoticed."""
+    wanted, rules = by_text(ws.settings), lines_of(ws.settings)
+    kinds = {event.kind for event in ws.events()} if wanted or rules else set()
+    for told in idle(ws.settings, list(ws.store.items()), kinds) if rules else ():
+        say(told)
     for kind in sorted(wanted - kinds):
         there = ", ".join(sorted(kinds)) or "none"
         say(f"by_text: no event of the log is of the kind {kind!r}; there are {there}")
