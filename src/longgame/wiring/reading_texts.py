@@ -147,12 +147,13 @@ def _fit_to_judge(extra: Extra | None, question: Question, texts: Sequence[str],
 
 
 def _taught(train: Path, wish: Wish, model: SmolLM) -> Extra | None:
-    """The small model taught by a file, once a seed, as ``longgame adapt`` does; None where that is not asked for."""
+    """The small model taught by a file, once a seed, as ``longgame adapt`` does, but by all of it: it is the test that judges.
+    None where that is not asked for."""
     if wish.minutes is None:
         return Extra.of(model, wish.adapter)
     made = []
     for seed in range(wish.seeds):
-        told = adapt(wish.data, train, AdaptConfig(seed=seed), wish.minutes, wish.say, model)
+        told = adapt(wish.data, train, AdaptConfig(seed=seed, holdout=0.0), wish.minutes, wish.say, model)
         wish.say(f"{told.name}: {told.steps} of {told.of} steps, {told.minutes:.1f} minutes, {told.cpu_minutes:.1f} of a core")
         made.append(load_adapter(wish.data, told.name))
     return Extra(model, tuple(made), f"adapted, {len(made)} seed{'s' if len(made) > 1 else ''}")
