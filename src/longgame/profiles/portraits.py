@@ -58,19 +58,20 @@ _HEADS: Mapping[Side, tuple[str, tuple[tuple[tuple[str, ...], str], ...]]] = {
 """What is asked of each side, and examples: tags, and the sentence."""
 _ASKED: Mapping[Side, str] = {"likes": "Likes", "less": "Not so much"}
 _LIKES = """
-like likes enjoy enjoys love loves prefer prefers favour favours favor favors fond keen drawn cares
+like likes enjoy enjoys love loves favour favours favor favors fond keen drawn care cares
 """
 _LIKING = frozenset(_LIKES.split())
 _TURNS = """
 not seldom rarely hardly less little never doesn't isn't avoids dislikes
 """
 _TURNING = frozenset(_TURNS.split())
-"""One of them, once, makes a sentence one of what is not liked so much."""
+"""One of them, once, and before the first tag, makes a sentence one of what is not liked so much."""
 _MORE = """
-person someone best most more so much very care do does really especially particularly
+a also and both for in is of on the with person someone best most so much very do does really especially particularly
 """
 _FREE = _LIKING | frozenset(_MORE.split())
-"""Words that say nothing of what is liked."""
+"""All that may stand beside the tags. No "to", "as", "was" or "than": "likes A to B" and "cares for little so much as A" say
+what was not counted."""
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -108,21 +109,34 @@ def judged(written: Mapping[str, Any] | None, leaning: Leaning) -> tuple[str, tu
     >>> judged({"sentence": "Enjoys Drama and War."}, Leaning("likes", ("Drama", "War")))
     ('Enjoys Drama and War.', ())
     >>> judged({"sentence": "Enjoys Drama."}, Leaning("less", ("Drama",)))
-    ('', ('says 0 times, not once, that it is not liked so much',))
+    ('', ('says 0 times, not once, that they are not liked so much',))
     """
     if written is None:
         return "", ("was not ended",)
     text, free = " ".join(str(written["sentence"]).split()), _FREE | (_TURNING if leaning.side == "less" else frozenset())
     wrong = troubles(text, ", ".join(leaning.labels), free, denying=leaning.side == "less", least=_LEAST)
-    rest, names = text.lower(), sorted(leaning.labels, key=len, reverse=True)  # the name of one may be in that of another
-    for label in names:
-        rest, times = re.subn(rf"(?<!\w){re.escape(label.lower())}(?!\w)", " ", rest)
-        if times != 1:
-            wrong.append(f"names {label} {times} times")
-    words = [word.replace("’", "'") for word in _WORD.findall(rest)]
-    turns = sum(word in _TURNING for word in words)
-    if leaning.side == "less" and turns != 1:
-        wrong.append(f"says {turns} times, not once, that it is not liked so much")
-    elif not (turns or any(word in _LIKING for word in words)):
-        wrong.append("does not say that it is liked")
-    return ("", tuple(wrong)) if wrong else (text, ())
+    return ("", tuple(wrong)) if (wrong := [*wrong, *_astray(text, leaning)]) else (text, ())
+
+
+def _astray(text: str, leaning: Leaning) -> list[str]:
+    """What is wrong with how a sentence speaks of the tags, the words of which are known to be theirs or free."""
+    out, rest, first = [], text.lower(), len(text)
+    for label in sorted(leaning.labels, key=len, reverse=True):  # the name of one may be in that of another
+        found = list(re.finditer(rf"(?<!\w){re.escape(label.lower())}(?!\w)", rest))
+        if len(found) != 1:
+            out.append(f"names {label} {len(found)} times")
+        for one in found:
+            first = min(first, one.start())
+            rest = rest[: one.start()] + " " * len(one[0]) + rest[one.end() :]
+    before, after = ([word.replace("’", "'") for word in _WORD.findall(part)] for part in (rest[:first], rest[first:]))
+    less = leaning.side == "less"
+    if strange := [word for word in (*before, *after) if word not in _FREE and not (less and word in _TURNING)]:
+        out.append(f"says {', '.join(strange[:5])} of them")
+    turns = sum(word in _TURNING for word in before)
+    if less and turns != 1:
+        out.append(f"says {turns} times, not once, that they are not liked so much")
+    elif not turns and not _LIKING & {*before, *after}:
+        out.append("does not say that they are liked")
+    if less and (_LIKING | _TURNING) & set(after):
+        out.append("says of some of them something else")
+    return out
