@@ -131,7 +131,7 @@ def test_profiles_are_worded_once_and_shown_until_something_is_corrected(product
         plan = run("understand", "--what", "profiles", "--plan", "--json")["profiles"]
         assert not server.asked and plan["calls"] > 1 and plan["seconds"] is None and plan["cost"] > 0
         done = run("understand", "--what", "profiles", "--json")["profiles"]
-        assert done["ledger"]["calls"] == len(server.asked) >= plan["calls"] and done["items"] >= 20
+        assert done["ledger"]["calls"] == len(server.asked) >= plan["calls"] and done["users"] >= 20
         assert 0 < done["found"] < plan["calls"] and "without an answer" in done["note"]
         paid = len(server.asked)
         again = run("understand", "--what", "profiles", "--json")["profiles"]

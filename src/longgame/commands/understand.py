@@ -13,7 +13,7 @@ from longgame.commands.terminal import progress, say, say_json, say_table, setti
 
 if TYPE_CHECKING:
     from longgame.settings import Settings
-    from longgame.wiring.reading_items import Forecast
+    from longgame.wiring.reading_items import Forecast, Read
     from longgame.wiring.understanding import Done
 
 KINDS = ("vectors", "pictures", "tags", "attributes", "descriptions", "profiles")
@@ -146,7 +146,7 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
         reader = Portraits(settings, lambda line: typer.echo(line, err=True)) if kind == "profiles" else items
         if plan:
             told = reader.plan(kind)
-            out.append((kind, asdict(told)))
+            out.append((kind, _object(told)))
             if not json:
                 say(f"{kind} by {told.version}")
                 say(f"  {told.calls:,} prompts, {told.tokens:,} tokens or so, {_price(told)}")
@@ -154,7 +154,7 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
         with progress(kind, "prompts", quiet=json) as advance:
             done = reader.read(kind, seconds, advance)
         seconds = None if seconds is None else max(0.0, seconds - done.seconds)
-        out.append((kind, asdict(done)))
+        out.append((kind, _object(done)))
         if not json:
             used = done.ledger
             say(f"{kind} by {done.version}")
@@ -167,6 +167,12 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
             took = f"{used.seconds:,.0f} s of them; {done.seconds:,.0f} s in all"
             say(f"  {used.calls:,} calls, {used.tokens:,} tokens{cost}, {took}")
     return out
+
+
+def _object(told: Forecast | Read) -> dict[str, Any]:
+    """What JSON has of it: users are no items."""
+    out = asdict(told)
+    return {"users" if name == "items" else name: value for name, value in out.items()} if told.what == "profiles" else out
 
 
 def _say_ledger(settings: Settings, json: bool) -> None:
