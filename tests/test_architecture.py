@@ -96,8 +96,8 @@ HEAVY = {
         "learning/lists.py",  # trains a network of the models' by the algorithms' losses: it stands above both
     ),
     "transformers": ("language/",),
-    "llguidance": ("language/writing.py", "language/smollm_writer.py", "language/llama.py"),
-    "llama_cpp": ("language/llama.py",),
+    "llguidance": ("language/writing.py", "language/smollm_writer.py", "language/llama_writer.py"),
+    "llama_cpp": ("language/llama.py", "language/llama_writer.py"),
     "peft": ("language/lora.py",),
     "openai": ("language/calling.py", "language/batches.py"),
     "httpx2": ("language/calling.py", "language/bounded.py"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from longgame.errors import ConfigError, MissingExtra
-from longgame.language.llama import LlamaCpp, LlamaCppWriter
+from longgame.language.llama import LlamaCpp
+from longgame.language.llama_writer import LlamaCppWriter
 from longgame.language.local_lm import LocalLM
 from longgame.language.questions import SENTIMENT
 from longgame.language.smollm import SmolLM, packaged

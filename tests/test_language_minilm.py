@@ -10,6 +10,9 @@ import pytest
 from longgame.errors import ConfigError, MissingExtra
 from longgame.language import MiniLM
 from longgame.language import minilm as module
+from longgame.language.workers import cores
+from longgame.settings import load_settings
+from longgame.wiring.language import threads_of
 
 needs_weights = pytest.mark.skipif(not MiniLM.installed(), reason="the language extra is not installed")
 
@@ -48,6 +51,29 @@ def test_bfloat16_agrees_with_float32():
 
 
 @needs_weights
+def test_attention_over_short_texts_is_attention():
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    torch.manual_seed(0)
+    for length in (1, 3, 10, 64):
+        q, k, v = torch.randn(3, 5, 12, length, 32)
+        np.testing.assert_allclose(module._products(q, k, v), scaled_dot_product_attention(q, k, v), atol=1e-5)
+
+
+def test_a_container_uses_no_more_cores_than_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    share = tmp_path / "cpu.max"
+    monkeypatch.setattr("longgame.language.workers._SHARE", str(share))
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    for told, count in (("max 100000", 8), ("150000 100000", 2), ("50000 100000", 1), ("6400000 100000", 8), ("", 8)):
+        share.write_text(told)
+        assert cores() == count
+    share.unlink()
+    assert cores() == 8
+    assert threads_of(load_settings(None, {}, {}).settings) == 8
+    assert threads_of(load_settings(None, {}, {"language.threads": 3}).settings) == 3
+
+
 def test_vectors_are_the_same_for_any_number_of_threads():
     texts = [f"title number {i} " + "and more " * (i % 23) for i in range(300)]
     np.testing.assert_array_equal(MiniLM(threads=1).embed(texts), MiniLM(threads=3).embed(texts))

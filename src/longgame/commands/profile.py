@@ -9,6 +9,7 @@ import typer
 from longgame.commands.terminal import say, say_json, say_table, settings_of
 
 if TYPE_CHECKING:
+    from longgame.profiles import Worded
     from longgame.serving.profiles import Change
     from longgame.settings import Settings
 
@@ -54,20 +55,32 @@ def correct(
     _say(user, _looked_up(settings_of(ctx), user, change), 5, json)
 
 
+def sentences(settings: Settings) -> Worded:
+    """What a model worded of what users lean to. A file that is none is said, and profiles are told as they are counted."""
+    from longgame.errors import ArtefactError
+    from longgame.profiles import NOBODY
+    from longgame.wiring.reading_kept import portraits_read
+
+    try:
+        return portraits_read(settings)
+    except ArtefactError as error:
+        typer.echo(f"profiles are told as they are counted: {error}", err=True)
+        return NOBODY
+
+
 def _looked_up(settings: Settings, user: str, change: Change | None) -> dict[str, Any]:
     """The profile, after the change if there is one."""
     from datetime import UTC, datetime
 
     from longgame.serving.profiles import Profiles
     from longgame.types import UserId
-    from longgame.wiring.reading_kept import portraits_read
     from longgame.wiring.workspace import workspace
 
     with workspace(settings) as ws:
         population, profiles = ws.population(), Profiles(ws.store, settings.serve.history)
         if change is not None:
             profiles.correct(UserId(user), change, population)
-        return profiles.of(UserId(user), datetime.now(UTC), population).told(portraits_read(settings))
+        return profiles.of(UserId(user), datetime.now(UTC), population).told(sentences(settings))
 
 
 def _say(user: str, told: dict[str, Any], most: int, json: bool) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longgame.commands.profile import sentences
 from longgame.commands.terminal import Invocation, settings_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def run(ws: Workspace, settings: Settings, on_started: Callable[[str], None] | N
     from longgame.serving.reload import Reloader
     from longgame.serving.server import run as listen
     from longgame.serving.service import Service
-    from longgame.wiring.reading_kept import portraits_read
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     poll = poller(ws)
@@ -63,7 +63,7 @@ def run(ws: Workspace, settings: Settings, on_started: Callable[[str], None] | N
     first = poll()
     if first is None:
         typer.echo("no policy is published yet, so requests for slates are refused: run `longgame train`", err=True)
-    service = Service(ws.store, first, s.history, portraits_read(settings))
+    service = Service(ws.store, first, s.history, sentences(settings))
     limits = wire.Limits(s.max_body, s.max_batch, s.max_k, s.ahead)
     app = create_app(
         service,

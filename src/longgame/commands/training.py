@@ -33,7 +33,10 @@ def train(
 
     if parent is not None and not follow:
         raise ConfigError(f"train: --parent {parent} goes with --follow only; leave it out")
-    settings = settings_of(ctx, {"policy.algorithm": algorithm, "track.to": places(track)})
+    flags = {"policy.algorithm": algorithm, "track.to": places(track)}
+    settings = settings_of(ctx, flags)
+    if parent is not None and not settings.language.threads:
+        settings = settings_of(ctx, {**flags, "language.threads": 1})  # the other cores are the server's
     one_thread()
     with workspace(settings) as ws:
         if follow:

@@ -134,16 +134,18 @@ def _items(settings: Settings, kinds: list[str], plan: bool, seconds: float | No
         return []
     from longgame.wiring.portraits import Portraits
     from longgame.wiring.reading_items import Reader
+    from longgame.wiring.reading_models import Models
     from longgame.wiring.workspace import one_thread
 
     one_thread()
-    items, out = Reader(settings, lambda line: typer.echo(line, err=True)), []
-    if not items.items:
+    models, out = Models(settings, lambda line: typer.echo(line, err=True)), list[tuple[str, Any]]()
+    items = Reader(settings, lambda line: typer.echo(line, err=True), models) if set(kinds) - {"profiles"} else None
+    if items is not None and not items.items:
         if not json:
             say("the catalogue is empty: longgame import PATH")
-        return [(kind, {"items": 0}) for kind in kinds]
+        return [(kind, {"users" if kind == "profiles" else "items": 0}) for kind in kinds]
     for kind in kinds:
-        reader = Portraits(settings, lambda line: typer.echo(line, err=True)) if kind == "profiles" else items
+        reader = items if kind != "profiles" and items is not None else Portraits(settings, models)
         if plan:
             told = reader.plan(kind)
             out.append((kind, _object(told)))

@@ -44,16 +44,11 @@ def unsaid(text: str, source: str, free: Collection[str] = ()) -> list[str]:
     return [word for word in _words(text) if word not in known]
 
 
-def troubles(
-    text: str, source: str, free: Collection[str] = (), avoid: Sequence[str] = (), denying: bool = False, least: int = LEAST
-) -> list[str]:
-    """Why a text may not be used, in words; empty where it may. ``avoid`` are texts that it must not repeat.
-
-    ``denying``: it may deny something, and whoever asks sees to what. ``least``: characters that it must have.
-    """
+def troubles(text: str, source: str, free: Collection[str] = (), avoid: Sequence[str] = ()) -> list[str]:
+    """Why a text may not be used, in words; empty where it may. ``avoid`` are texts that it must not repeat."""
     out = []
-    if not least <= len(text) <= MOST:
-        out.append(f"has {len(text)} characters, not {least} to {MOST}")
+    if not LEAST <= len(text) <= MOST:
+        out.append(f"has {len(text)} characters, not {LEAST} to {MOST}")
     if not text.isprintable():
         out.append("holds what cannot be printed")
     if wrong := unsaid(text, source, free):
@@ -61,7 +56,7 @@ def troubles(
     if _SIGNS.search(text):
         out.append("holds signs that are no words")
     words = _WORD.findall(text.lower())
-    if not denying and (denied := [word for word in words if word.replace("’", "'") in _DENIALS]):
+    if denied := [word for word in words if word.replace("’", "'") in _DENIALS]:
         out.append(f"denies: {denied[0]}")
     runs = Counter(tuple(words[at : at + RUN]) for at in range(len(words) - RUN + 1))
     if runs and runs.most_common(1)[0][1] > 1:

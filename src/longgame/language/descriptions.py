@@ -18,7 +18,7 @@ from longgame.language.checks import RECIPE as CHECKS
 from longgame.language.checks import troubles
 from longgame.language.entailed import entailed
 from longgame.language.prompt import clean
-from longgame.language.shield import HEEDED, Marks, marked, shielded_name
+from longgame.language.shield import HEEDED, Marks, marked, shielded_name, unmarkable
 from longgame.types import Item
 
 RECIPE = "description-5"
@@ -152,9 +152,9 @@ def _sentence(fact: Fact) -> str:
     return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
-def shots(known: Sequence[Sequence[Fact]], marks: Marks = "line") -> str:
+def shots(known: Sequence[Sequence[Fact]], marks: Marks = "none") -> str:
     """The prompt's head: what is asked, and examples of it made from the catalogue's own facts, marked as the writer wants."""
-    told = [f"{_asked(one, marks)}{_example(one)}\n\n" for one in known]
+    told = [f"{_asked(one, marks)}{unmarkable(_example(one), marks)}\n\n" for one in known]
     said = " ".join(filter(None, ("Say the facts about a thing in one sentence, with no other word.", HEEDED[marks])))
     return f"{said}\n\n{''.join(told)}"
 
@@ -175,7 +175,7 @@ def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def prompt(head: str, known: Sequence[Fact], marks: Marks = "line") -> str:
+def prompt(head: str, known: Sequence[Fact], marks: Marks = "none") -> str:
     """What a writer is given. The facts are cleaned: one line, bounded, so they end neither it nor the question."""
     return f"{head}{_asked(known, marks)}"
 

@@ -8,7 +8,6 @@ cannot be had: it answers questions about items and writes, and reads no reviews
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -20,9 +19,8 @@ import numpy as np
 from longgame.errors import ConfigError, MissingExtra
 from longgame.language.endpoint import Ledger
 from longgame.language.local_lm import fingerprint
-from longgame.language.smollm import TOKENS, alike
+from longgame.language.smollm import TOKENS, alike, first_token
 from longgame.language.writing import TOKENS as WRITTEN
-from longgame.language.writing import GreedyWriter, allowed
 from longgame.types import F32, F64
 
 RECIPE = 1
@@ -36,6 +34,9 @@ _PROBE = "One two three four five six seven eight nine ten"
 
 class LlamaCpp:
     """A ``protocols.Chooser``. Needs the extra ``llama``. Not for several threads at a time."""
+
+    batch = 1
+    """Prompts whose answers are kept at once: a large model takes seconds for each."""
 
     def __init__(self, path: Path | str, threads: int = 1) -> None:
         """Raises ConfigError where ``path`` is no .gguf file."""
@@ -60,7 +61,7 @@ class LlamaCpp:
 
         Raises ConfigError where two begin alike or there are fewer than two, or the file is no language model; MissingExtra.
         """
-        answers = [self.tokens(option)[0] for option in options]
+        answers = [first_token(self.tokens, option) for option in options]
         alike(answers, options, "LlamaCpp.choose")
         out = np.zeros((len(prompts), len(options)), np.float32)
         for row, prompt in enumerate(prompts):
@@ -74,7 +75,7 @@ class LlamaCpp:
         """The last ``TOKENS`` of it; what looks like a control token is spelled out. ``begins``: after what the model wants at
         a beginning."""
         found: list[int] = self.loaded.tokenize(text.encode("utf-8", "replace"), add_bos=begins, special=False)
-        return found[-TOKENS:]
+        return found if len(found) <= TOKENS else [*found[:begins], *found[begins - TOKENS :]]
 
     def scores(self, tokens: Sequence[int]) -> tuple[F64, int]:
         """(V,) what the network gives each token to come next, and how many were read for it: those that the last call began
@@ -124,50 +125,6 @@ class LlamaCpp:
             raise ConfigError(
                 f"language.small: {self._path} cannot be read as a language model by llama.cpp: {first}"
             ) from None
-
-
-class LlamaCppWriter(GreedyWriter):
-    """A ``protocols.Writer``. Shares the network of a :class:`LlamaCpp`, and its ledger: a prompt is a call."""
-
-    def __init__(self, model: LlamaCpp) -> None:
-        self._model = model
-
-    @property
-    def name(self) -> str:
-        return f"{self._model.name}+llguidance-greedy-1"
-
-    @property
-    def ledger(self) -> Any:
-        return self._model.ledger
-
-    def _vocabulary(self) -> Any:
-        import llama_cpp
-        from llguidance.llamacpp import lltokenizer_from_vocab
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # llguidance asks by an older name of the same
-            return lltokenizer_from_vocab(llama_cpp.llama_model_get_vocab(self._model.loaded.model))
-
-    def _written(self, prompts: Sequence[str], grammar: str) -> list[str]:
-        return [self._write(prompt, grammar) for prompt in prompts]
-
-    def _write(self, prompt: str, grammar: str) -> str:
-        model, began, matcher = self._model, time.perf_counter(), self._matcher(grammar)
-        told, written, read = model.tokens(prompt, begins=True), list[int](), 0
-        end = model.loaded.token_eos()
-        for _ in range(WRITTEN):
-            scores, more = model.scores([*told, *written])
-            read = read or more
-            scores[~allowed(matcher.compute_bitmask(), len(scores))] = -np.inf
-            token = int(scores.argmax())
-            matcher.consume_token(token)
-            if token != end:
-                written.append(token)
-            if matcher.is_stopped():
-                break
-        model.ledger.add(1, read, len(written), time.perf_counter() - began)
-        text: str = model.loaded.detokenize(written, prev_tokens=told).decode("utf-8", "replace")
-        return text
 
 
 def _same(held: Sequence[int], tokens: Sequence[int]) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from longgame.errors import ConfigError
-from longgame.language.shield import HEEDED, RECIPE, Marks, Told, clean, marked, shield
+from longgame.language.shield import HEEDED, RECIPE, Marks, Told, clean, marked, shield, unmarkable
 
 LIMIT = 600
 """Characters kept of a text that is asked about."""
@@ -33,7 +33,7 @@ class Question:
     """Examples: the parts, and the answer. The model answers after their pattern."""
     shielded: bool = True
     """False reads texts as they stand, cleaned alone: to measure what the shield is worth, for nothing else."""
-    marks: Marks = "line"
+    marks: Marks = "none"
     """How the parts are told from the rest of the prompt."""
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Question:
         """Names the prompt, to the letter."""
         shielded = RECIPE if self.shielded else ""
         told = repr((self.instruction, self.fields, self.asked, self.answers, self.shots, LIMIT, shielded))
-        told += "" if self.marks == "line" else repr((self.marks, HEEDED[self.marks]))
+        told += "" if self.marks == "none" else repr((self.marks, HEEDED[self.marks]))
         return f"{self.name}-{blake2b(told.encode(), digest_size=4).hexdigest()}"
 
     @property
@@ -60,7 +60,7 @@ class Question:
         """The question about a text of these parts. Raises ConfigError where they are not as many as the fields."""
         if len(parts) != len(self.fields):
             raise ConfigError(f"Question {self.name}: must be asked of {', '.join(self.fields)}, got {len(parts)} parts")
-        told = [self._case(shot, f" {answer}\n\n") for shot, answer in self.shots]
+        told = [self._case(shot, f" {unmarkable(answer, self.marks)}\n\n") for shot, answer in self.shots]
         said = " ".join(filter(None, (self.instruction, HEEDED[self.marks])))
         return (f"{said}\n\n" if said else "") + "".join(told) + self._case(parts, "")
 

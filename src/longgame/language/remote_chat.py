@@ -61,7 +61,7 @@ class Chat:
 
     installed = staticmethod(installed)
 
-    def __init__(self, endpoint: Endpoint, carrier: Carrier | None = None, marks: Marks = "fenced") -> None:
+    def __init__(self, endpoint: Endpoint, carrier: Carrier | None = None, marks: Marks = "delimited") -> None:
         """``marks``: how strangers' texts are to be told from the rest of its prompts."""
         self.endpoint, self.marks = endpoint, marks
         self._carrier = carrier or Line(endpoint)

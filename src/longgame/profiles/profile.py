@@ -6,7 +6,7 @@ both say what was counted and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -142,8 +142,8 @@ class Profile:
         labels = [tag.label for tag in self.population.tags.chosen]
         told = np.where(self._known[1] >= _TOLD, self._own, 0.0)
         told[self._numbers(self.corrections.removed | self.corrections.added)] = 0.0
-        likes = tuple(labels[i] for i in np.argsort(-told)[:3] if told[i] >= _SAID)
-        less = tuple(labels[i] for i in np.argsort(told)[:2] if told[i] <= -_SAID)
+        likes = _once(labels[i] for i in np.argsort(-told, kind="stable") if told[i] >= _SAID)[:3]
+        less = _once(labels[i] for i in np.argsort(told, kind="stable") if told[i] <= -_SAID)[:2]
         return tuple(Leaning(side, found) for side, found in zip(SIDES, (likes, less), strict=True) if found)
 
     def text(self, worded: Worded = NOBODY) -> str:
@@ -166,7 +166,7 @@ class Profile:
 
     def _in_words(self, worded: Worded) -> list[str]:
         """A sentence for each side that there is, or none at all."""
-        found = [worded.get(one, "") for one in self.leanings()]
+        found = [worded.get(one.unordered, "") for one in self.leanings()]
         return found if all(found) else []
 
     def _counted(self) -> str:
@@ -212,6 +212,11 @@ def pairs(population: Population, context: int, item: int) -> tuple[tuple[int, i
     g, k = len(population.tags), len(population.tastes)
     mine = [*range(g), *range(2 * g, 2 * g + k)]
     return tuple((context + own, item + its) for its, own in enumerate(mine))
+
+
+def _once(labels: Iterable[str]) -> tuple[str, ...]:
+    """Without those that people read as one that was said: "drama" after "Drama"."""
+    return tuple({label.casefold(): label for label in reversed(tuple(labels))}.values())[::-1]
 
 
 def _plainly(leaning: Leaning, first: bool) -> str:

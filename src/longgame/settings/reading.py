@@ -89,9 +89,9 @@ class RemoteSection(Section):
     """Numbers in a vector of that model; must be said."""
     chat: str = ""
     """Name there of a chat model, which answers questions and writes objects."""
-    marks: Marks = "fenced"
-    """How that model tells strangers' texts from what it is asked: fenced has << and >> round them, dotted ^ for each blank in
-    them, and the prompt says so; line has neither. Another value asks anew."""
+    marks: Marks = "delimited"
+    """How that model tells strangers' texts from what it is asked: delimited has << and >> round them, datamarked ^ round them
+    and for each blank, and the prompt says so; none has neither. Another value asks anew."""
     key_env: str = ""
     """Environment variable that holds the key, if the server wants one; the key itself is written nowhere, and not sent over
     plain http to a host on the internet."""

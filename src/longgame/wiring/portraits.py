@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 
 from longgame.artefacts import write_whole
@@ -21,10 +22,9 @@ from longgame.serving.profiles import Profiles
 from longgame.settings import Settings
 from longgame.types import UserId
 from longgame.wiring.budget import Budget, Spent, Tell
-from longgame.wiring.language import Hear, silent
 from longgame.wiring.ledgers import entered
 from longgame.wiring.reading_items import Forecast, Read
-from longgame.wiring.reading_kept import json_of, portraits_path, portraits_read
+from longgame.wiring.reading_kept import portraits_path
 from longgame.wiring.reading_models import Models, Part
 from longgame.wiring.workspace import workspace
 
@@ -36,9 +36,9 @@ _OBJECT = 20
 class Portraits:
     """The users of a workspace, and the model that words what they lean to."""
 
-    def __init__(self, settings: Settings, hear: Hear = silent) -> None:
-        """``hear`` hears how a server's batches get on."""
-        self._settings, self._models = settings, Models(settings, hear)
+    def __init__(self, settings: Settings, models: Models | None = None) -> None:
+        """``models``: of whoever reads beside, so that the bounds of a server hold for all of it."""
+        self._settings, self._models = settings, models or Models(settings)
 
     @cached_property
     def _leanings(self) -> tuple[int, Counter[Leaning]]:
@@ -46,10 +46,11 @@ class Portraits:
         with workspace(self._settings) as ws:
             population, profiles = ws.population(), Profiles(ws.store, self._settings.serve.history)
             now, told = datetime.now(UTC), Counter[Leaning]()
-            users = dict.fromkeys([*(user.id for user in ws.store.users()), *(event.user for event in ws.events())])
+            users = dict.fromkeys(chain((user.id for user in ws.store.users()), (event.user for event in ws.events())))
             known = [user for user in users if not user.startswith(RESERVED)]
             for user in known:
-                told.update(profiles.of(UserId(user), now, population).leanings())
+                leanings = profiles.of(UserId(user), now, population).leanings()
+                told.update(one.unordered for one in leanings)
         return len(known), told
 
     def _objects(self, writer: Writer) -> ObjectCache:
@@ -79,8 +80,8 @@ class Portraits:
 
         Raises ArtefactError before the first training.
         """
-        writer, (users, told) = self._models.writer, self._leanings
         before, bound = self._models.ledger, Budget(budget, tell)
+        writer, (users, told) = self._models.writer, self._leanings
         if writer is None:
             note = "no model writes: profiles are told as they are counted"
             return Read(what, f"{portraits.RECIPE}+counted", users, 0, 0, 0.0, self._models.ledger - before, note)
@@ -102,9 +103,6 @@ class Portraits:
         return Read(what, version, users, found, bound.left, bound.passed, self._models.ledger - before, note)
 
     def _keep(self, version: str, passed: Worded) -> None:
-        """Beside those of earlier leanings of the same recipe: who leans so again has them."""
-        path, kept = portraits_path(self._settings), dict[Leaning, str]()
-        if path.exists() and json_of(path).get("version") == version:
-            kept.update(portraits_read(self._settings))
-        rows = [{"side": one.side, "tags": one.labels, "text": text} for one, text in {**kept, **passed}.items()]
-        write_whole(path, json.dumps({"version": version, "sentences": rows}).encode())
+        """Those of today's leanings and no others: what nobody leans to any more is gone."""
+        rows = [{"side": one.side, "tags": one.labels, "text": text} for one, text in passed.items()]
+        write_whole(portraits_path(self._settings), json.dumps({"version": version, "sentences": rows}).encode())

@@ -85,8 +85,8 @@ class Read:
 class Reader:
     """The catalogue of a workspace and the models that read it."""
 
-    def __init__(self, settings: Settings, hear: Hear = silent) -> None:
-        """``hear`` hears how a server's batches get on."""
+    def __init__(self, settings: Settings, hear: Hear = silent, models: Models | None = None) -> None:
+        """``hear`` hears how a server's batches get on; ``models`` are those of whoever reads beside."""
         self._settings = settings
         self._folder = Path(settings.data.folder) / "reading"
         self._cache = VectorCache(Path(settings.data.folder) / "vectors")
@@ -97,7 +97,7 @@ class Reader:
         finally:
             store.close()
         self._encoder = language_model(settings)
-        self._models = Models(settings, hear)
+        self._models = models or Models(settings, hear)
 
     @property
     def ledger(self) -> Ledger:

@@ -12,6 +12,7 @@ from longgame.errors import ArtefactError
 from longgame.knowledge.graph import Graph
 from longgame.language.prompt import describe
 from longgame.profiles import NOBODY, Leaning, Worded
+from longgame.profiles.portraits import judged
 from longgame.settings import Settings
 from longgame.types import Item, ItemId
 
@@ -57,15 +58,17 @@ def portraits_path(settings: Settings) -> Path:
 
 
 def portraits_read(settings: Settings) -> Worded:
-    """Sentences that a model wrote of what users lean to; none before `longgame understand --what profiles` ran.
+    """Sentences that a model wrote of what users lean to, as far as they pass today's checks; none before `longgame understand
+    --what profiles` ran, and where no model is to write.
 
     Raises ArtefactError where the file is no such thing.
     """
     path = portraits_path(settings)
-    if not path.exists():
+    if settings.reading.writer == "template" or not path.exists():
         return NOBODY
     try:
-        return {Leaning(one["side"], tuple(one["tags"])): str(one["text"]) for one in json_of(path)["sentences"]}
+        told = {Leaning(one["side"], tuple(one["tags"])): str(one["text"]) for one in json_of(path)["sentences"]}
+        return {one: text for one, text in told.items() if judged({"sentence": text}, one)[0]}
     except (KeyError, TypeError):
         raise ArtefactError(f"{path}: holds no sentences; delete it, and run `longgame understand --what profiles`") from None
 

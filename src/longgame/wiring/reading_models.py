@@ -10,7 +10,8 @@ from functools import cached_property
 from longgame.errors import MissingExtra
 from longgame.language.batches import SHARE
 from longgame.language.endpoint import Ledger
-from longgame.language.llama import LlamaCpp, LlamaCppWriter
+from longgame.language.llama import LlamaCpp
+from longgame.language.llama_writer import LlamaCppWriter
 from longgame.language.remote_chat import Chat
 from longgame.language.smollm import SmolLM, packaged
 from longgame.language.smollm_writer import SmolLMWriter
