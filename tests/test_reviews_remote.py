@@ -33,7 +33,7 @@ aspects = ["screen", "sound"]
 def judge(h: Handler, asked: dict[str, Any]) -> None:
     """A chat model that knows two words, and says nothing of what is beyond words."""
     listed = asked["messages"][0]["content"].removesuffix(".").split(": ")[-1].split(", ")
-    told = asked["messages"][-1]["content"].split("\n\n")[-1]
+    told = asked["messages"][-1]["content"].split("\n\n")[-1].replace("<<", "").replace(">>", "")
     if "beyond words" in told:
         h.say(200, message("Well."))
         return
