@@ -205,6 +205,39 @@ def test_profiles_are_worded_once_and_shown_until_something_is_corrected(product
     assert result.exit_code == 0 and json.loads(result.stdout)["by"] == "counted" and "is not JSON" in result.stderr
 
 
+def both(h: Handler, asked: dict[str, Any]) -> None:
+    """The same, which writes of items too."""
+    if "description" in json.dumps(asked["response_format"]):
+        name = asked["messages"][1]["content"].split("name: ")[-1].split(";")[0].rstrip(">\n")
+        h.say(200, message(json.dumps({"attributes": [], "description": f"{name} is what it is called."})))
+    else:
+        words(h, asked)
+
+
+@pytest.mark.skipif(not Chat.installed(), reason="the remote extra is not installed")
+def test_a_servers_bound_holds_for_all_that_is_asked_together_and_what_was_paid_is_kept(
+    product: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with serving(both) as server:
+        over(monkeypatch, server)
+        plan = run("understand", "--what", "descriptions,profiles", "--plan", "--json")
+        of_items, of_users = plan["descriptions"]["calls"], plan["profiles"]["calls"]
+        assert of_items > 2 and of_users > 2
+        monkeypatch.setenv("LONGGAME_REMOTE__CONCURRENCY", "1")  # calls that are under way together may be lost together
+        monkeypatch.setenv("LONGGAME_REMOTE__CALLS", str(of_items + 2))
+        told = run("understand", "--what", "descriptions,profiles", code=1)
+        assert "raise remote.calls" in told and len(server.asked) <= of_items + 2, "one bound for both"
+        monkeypatch.setenv("LONGGAME_REMOTE__CALLS", "0")
+        left = run("understand", "--what", "profiles", "--plan", "--json")["profiles"]["calls"]
+        assert left < of_users, "what a bound cut off has kept what was paid"
+        before = len(server.asked)
+        done = run("understand", "--what", "descriptions,profiles", "--json")
+        assert done["descriptions"]["ledger"]["calls"] == 0 and left <= len(server.asked) - before <= left + 4
+        assert (
+            not {"items", "left"} - set(done["descriptions"]) and "users" in done["profiles"] and done["profiles"]["left"] == 0
+        )
+
+
 def test_without_a_writer_nothing_is_asked_and_before_a_training_it_is_said(product: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LONGGAME_READING__WRITER", "template")
     assert run("understand", "--what", "profiles", "--plan", "--json")["profiles"]["calls"] == 0
