@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
 from longgame.artefacts import write_whole
 from longgame.language.objects import TRIES, ObjectCache
-from longgame.language.remote_chat import Chat
 from longgame.language.shield import marks_of
 from longgame.profiles import RESERVED, Leaning, Worded, portraits
 from longgame.protocols import Writer
@@ -25,7 +24,7 @@ from longgame.wiring.budget import Budget, Spent, Tell
 from longgame.wiring.ledgers import entered
 from longgame.wiring.reading_items import Forecast, Read
 from longgame.wiring.reading_kept import portraits_path
-from longgame.wiring.reading_models import Models, Part
+from longgame.wiring.reading_models import Models, to_write
 from longgame.wiring.workspace import workspace
 
 WHAT = "profiles"
@@ -66,13 +65,11 @@ class Portraits:
         writer, users = self._models.writer, self._leanings[0]
         if writer is None:
             return Forecast(what, f"{portraits.RECIPE}+counted", users, 0, 0, 0.0)
-        todo, remote = self._objects(writer).missing(list(self._prompts().values())), isinstance(writer, Chat)
-        sent = partial(writer.sent, schema=portraits.SCHEMA) if isinstance(writer, Chat) else str
-        part = Part(todo, partial(writer.generate, schema=portraits.SCHEMA), sent, _OBJECT, remote)
+        todo = self._objects(writer).missing(list(self._prompts().values()))
         version = portraits.version(writer.name, marks_of(writer))
         if not todo:
             return Forecast(what, version, users, 0, 0, 0.0)
-        trial = self._models.trial(part)
+        trial = self._models.trial(to_write(writer, todo, portraits.SCHEMA, _OBJECT))
         return Forecast(what, version, users, len(todo), round(trial.tokens), trial.seconds, trial.cost)
 
     def read(self, what: str = WHAT, budget: float | None = None, tell: Tell = lambda done, total: None) -> Read:
@@ -80,7 +77,7 @@ class Portraits:
 
         Raises ArtefactError before the first training.
         """
-        before, bound = self._models.ledger, Budget(budget, tell)
+        before, unanswered, bound = self._models.ledger, self._models.missed, Budget(budget, tell)
         writer, (users, told) = self._models.writer, self._leanings
         if writer is None:
             note = "no model writes: profiles are told as they are counted"
@@ -98,7 +95,7 @@ class Portraits:
                 self._keep(version, passed)
                 found, people = len(passed), sum(told[one] for one in passed)
                 note = f"of {len(told):,} leanings, which passed the checks: {people:,} of {told.total():,} that users have"
-                if missed := self._models.missed:
+                if missed := self._models.missed - unanswered:
                     note += f"; a server left {missed:,} prompts without an answer: of {TRIES} runs each asks again"
         return Read(what, version, users, found, bound.left, bound.passed, self._models.ledger - before, note)
 

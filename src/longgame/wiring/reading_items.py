@@ -37,7 +37,7 @@ from longgame.wiring.knowledge import trusted
 from longgame.wiring.language import Hear, language_model, silent
 from longgame.wiring.ledgers import entered
 from longgame.wiring.reading_kept import json_of, known_by
-from longgame.wiring.reading_models import Models, Part
+from longgame.wiring.reading_models import Models, Part, to_write
 
 RECIPES = ("tags", "attributes", "descriptions")
 """What can be read beside vectors, in the order it is."""
@@ -184,9 +184,7 @@ class Reader:
             if writer is None:
                 return f"{descriptions.RECIPE}+template", []
             head, prompts = self._prompts()
-            todo, ask = self._objects(writer).missing(prompts), partial(writer.generate, schema=descriptions.SCHEMA)
-            order = partial(writer.sent, schema=descriptions.SCHEMA) if isinstance(writer, Chat) else str
-            parts = [Part(todo, ask, order, _OBJECT, isinstance(writer, Chat))]
+            parts = [to_write(writer, self._objects(writer).missing(prompts), descriptions.SCHEMA, _OBJECT)]
             return descriptions.version(writer.name, head), [part for part in parts if part.todo]
         readers = [self._tagger] if what == "tags" else [reader for _, reader in self._guessers()]
         version = self._tagger.version if what == "tags" else self._attributes_version(readers)
@@ -214,7 +212,7 @@ class Reader:
         """Reads what was not read before, for ``budget`` seconds at most, to the end of the batch under way then."""
         if budget is not None:
             self._must_be_read("--budget")
-        before, bound, found, note = self.ledger, Budget(budget, tell), 0, ""
+        before, unanswered, bound, found, note = self.ledger, self._models.missed, Budget(budget, tell), 0, ""
         reads = {"tags": self._tags, "attributes": self._attributes, "descriptions": self._descriptions}
         with entered(self._settings, what, lambda: self._version(what), lambda: self.ledger - before, bound):
             try:
@@ -223,7 +221,7 @@ class Reader:
                 version = self._version(what)
             else:
                 self._models.finish()  # the caches have it all
-                if missed := self._models.missed:
+                if missed := self._models.missed - unanswered:
                     again = f"of {TRIES} runs each asks again" if what == "descriptions" else "the next run asks again"
                     note += f"; a server left {missed:,} prompts without an answer that can be used: {again}"
         return Read(what, version, len(self.items), found, bound.left, bound.passed, self.ledger - before, note)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 from longgame.errors import MissingExtra
 from longgame.language.batches import SHARE
@@ -47,6 +48,12 @@ class Trial:
     """None of a server, which is not asked."""
     cost: float | None
     """Of a server that has a price."""
+
+
+def to_write(writer: Writer, todo: list[str], schema: Mapping[str, Any], written: int) -> Part:
+    """Objects of a schema that a writer is to be asked for, ``written`` tokens each or so."""
+    sent = partial(writer.sent, schema=schema) if isinstance(writer, Chat) else str
+    return Part(todo, partial(writer.generate, schema=schema), sent, written, isinstance(writer, Chat))
 
 
 def reckoned(server: Chat, part: Part) -> Trial:
